@@ -1,0 +1,78 @@
+"""A trained agent as a `Policy`, and as an artifact on disk."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from agents.actor_critic import ActorCritic, Params, make_actor_critic, to_env_action
+from agents.configs import PPOConfig
+from envs.artifact import Artifact, load_artifact, save_artifact
+from envs.errors import InputError, unknown_name
+from envs.named_tensors import flatten_tensors, nest_tensors
+from envs.spec import EnvSpec
+
+
+class AgentPolicy:
+    """Acts with trained networks: greedily (the most likely action), or by sampling.
+
+    The state is one random key a row ``[B, 2]`` when sampling, None otherwise. Batches are padded to powers of two,
+    so that few sizes are compiled.
+    """
+
+    def __init__(self, spec: EnvSpec, config: PPOConfig, params: Params, stochastic: bool = False):
+        self.spec, self.config, self.params, self.stochastic = spec, config, params, stochastic
+        self.networks = make_actor_critic(spec, config)
+        self._act = jax.jit(partial(_act, networks=self.networks, spec=spec))
+
+    def initial_state(self, num_rows: int, seed: int) -> np.ndarray | None:
+        if not self.stochastic:
+            return None
+        return np.random.SeedSequence(seed).generate_state(2 * num_rows).reshape(num_rows, 2)
+
+    def act(self, observations: np.ndarray, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        num_rows = len(observations)
+        padding = (1 << (num_rows - 1).bit_length()) - num_rows
+        padded = np.concatenate([observations, np.repeat(observations[-1:], padding, axis=0)])
+        keys = None if state is None else np.concatenate([state, np.repeat(state[-1:], padding, axis=0)])
+        action, keys = self._act(self.params, padded, keys)
+        action = np.asarray(action)[:num_rows].astype(self.spec.action_space.dtype)
+        return action, None if keys is None else np.asarray(keys)[:num_rows]
+
+
+def _act(
+    params: Params, observations: jax.Array, keys: jax.Array | None, networks: ActorCritic, spec: EnvSpec
+) -> tuple[jax.Array, jax.Array | None]:
+    if keys is None:
+        return to_env_action(spec, networks.mode(params, observations)), None
+    both = jax.vmap(jax.random.split)(jax.random.wrap_key_data(keys))
+    actions = jax.vmap(networks.sample, in_axes=(None, 0, 0))(params, observations, both[:, 0])
+    return to_env_action(spec, actions), jax.random.key_data(both[:, 1])
+
+
+def save_policy(path: Path | str, policy: AgentPolicy, provenance: dict[str, Any], overwrite: bool = False) -> None:
+    """Writes a policy as an artifact of kind ``policy``, family ``ppo``."""
+    tensors = flatten_tensors(policy.params)
+    config = asdict(policy.config)
+    save_artifact(path, Artifact("policy", "ppo", policy.spec, config, tensors, provenance), overwrite)
+
+
+def load_policy(path: Path | str, stochastic: bool = False) -> AgentPolicy:
+    """Reads a policy artifact; raises `InputError` where it is none, or was edited so that it no longer fits."""
+    artifact = load_artifact(path, kind="policy")
+    if artifact.family != "ppo":
+        raise unknown_name("policy family", artifact.family, ["ppo"])
+    try:
+        config = PPOConfig(**{**artifact.config, "hidden": tuple(artifact.config["hidden"])})
+    except (TypeError, KeyError) as error:
+        raise InputError(f"expected the configuration of a PPO policy in {path}: {error}") from None
+    params = nest_tensors(artifact.tensors)
+    networks = make_actor_critic(artifact.spec, config)
+    expected = jax.eval_shape(networks.init, jax.random.key(0))
+    found = jax.tree.map(np.shape, params)
+    if found != jax.tree.map(lambda x: x.shape, expected):
+        raise InputError(f"expected tensors for hidden layers {config.hidden} in {path}, found others: {found}")
+    return AgentPolicy(artifact.spec, config, params, stochastic)

@@ -1,0 +1,68 @@
+"""Settings of the agents. Nothing heavy is imported here, so that commands can show them at once."""
+
+from dataclasses import dataclass
+
+from envs.errors import require
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Settings of PPO. The defaults solve CartPole-v1 in 100,000 steps."""
+
+    total_steps: int = 100_000
+    """environment steps of the whole training; rounded up to whole rollouts"""
+    num_envs: int = 16
+    """environments stepped side by side"""
+    num_steps: int = 32
+    """steps of each environment between updates"""
+    num_epochs: int = 10
+    """passes over a rollout"""
+    num_minibatches: int = 2
+    """gradient steps in a pass"""
+    hidden: tuple[int, ...] = (64, 64)
+    """widths of the hidden layers, the same for actor and critic"""
+    activation: str = "tanh"
+    """tanh, relu, leaky_relu or silu"""
+    learning_rate: float = 2e-3
+    """Adam's step size at the start"""
+    anneal: bool = True
+    """let learning rate and clipping fall linearly to zero over the training"""
+    gamma: float = 0.98
+    """discount, in [0, 1]"""
+    gae_lambda: float = 0.8
+    """trace decay of generalised advantage estimation, in [0, 1]"""
+    clip: float = 0.2
+    """how far the probability ratio may move from 1"""
+    clip_value: bool = False
+    """clip the value's change as well"""
+    entropy_coefficient: float = 0.0
+    """weight of the entropy bonus"""
+    value_coefficient: float = 0.5
+    """weight of the value loss"""
+    max_grad_norm: float = 0.5
+    """gradients are scaled down to this global norm"""
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_envs", "num_steps", "num_epochs", "num_minibatches"):
+            require(getattr(self, name) >= 1, f"PPO's {name}", "of at least 1", getattr(self, name))
+        for name in ("gamma", "gae_lambda"):
+            require(0 <= getattr(self, name) <= 1, f"PPO's {name}", "in [0, 1]", getattr(self, name))
+        for name in ("learning_rate", "clip", "max_grad_norm"):
+            require(getattr(self, name) > 0, f"PPO's {name}", "above 0", getattr(self, name))
+        for name in ("entropy_coefficient", "value_coefficient"):
+            require(getattr(self, name) >= 0, f"PPO's {name}", "of at least 0", getattr(self, name))
+        widths = bool(self.hidden) and min(self.hidden) >= 1
+        require(widths, "PPO's hidden", "to be one or more widths of at least 1", self.hidden)
+        rows = self.num_envs * self.num_steps
+        divides = rows % self.num_minibatches == 0
+        require(divides, "PPO's num_minibatches", f"to divide num_envs * num_steps = {rows}", self.num_minibatches)
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps between two updates."""
+        return self.num_envs * self.num_steps
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the whole training."""
+        return -(-self.total_steps // self.steps_per_update)

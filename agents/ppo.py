@@ -1,0 +1,162 @@
+"""Proximal policy optimisation (Schulman et al. 2017), the clipped variant with generalised advantages.
+
+Departures: truncations are bootstrapped from the observation that ended the episode (Pardo et al. 2018), so the
+values of a rollout are recomputed from it in one batch instead of being stored while collecting; learning rate and
+clipping fall linearly to zero; advantages are normalised over each minibatch. Every numeric setting is a traced
+value (`Hyperparameters`), so one compiled function serves every setting and can be vmapped over them.
+
+Shape legend: ``T`` time, ``B`` environments, ``N`` rows of a minibatch.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from agents.actor_critic import ActorCritic, Params
+from agents.advantages import gae
+from agents.configs import PPOConfig
+from agents.rollout import Rollout
+
+
+class Hyperparameters(NamedTuple):
+    """The numeric settings of an update, each a scalar; see `PPOConfig` for their meaning."""
+
+    learning_rate: jax.Array
+    gamma: jax.Array
+    gae_lambda: jax.Array
+    clip: jax.Array
+    entropy_coefficient: jax.Array
+    value_coefficient: jax.Array
+    max_grad_norm: jax.Array
+
+    @staticmethod
+    def of(config: PPOConfig) -> "Hyperparameters":
+        return Hyperparameters(*(jnp.float32(getattr(config, name)) for name in Hyperparameters._fields))
+
+
+class Learner(NamedTuple):
+    """What an update changes.
+
+    Attributes:
+        params: of the networks.
+        opt_state: Adam's moments.
+        num_updates: updates done, int32 scalar.
+    """
+
+    params: Params
+    opt_state: Any
+    num_updates: jax.Array
+
+
+class Batch(NamedTuple):
+    """Rows of a rollout, flattened, with what does not change during its epochs; each ``[N, ...]``."""
+
+    observation: jax.Array
+    action: jax.Array
+    log_prob: jax.Array
+    value: jax.Array
+    advantage: jax.Array
+    target: jax.Array
+    weight: jax.Array
+
+
+def init_learner(networks: ActorCritic, key: jax.Array) -> Learner:
+    """Returns fresh parameters and optimiser state."""
+    params = networks.init(key)
+    return Learner(params, optax.scale_by_adam(eps=1e-5).init(params), jnp.int32(0))
+
+
+def update(
+    learner: Learner, rollout: Rollout, key: jax.Array, networks: ActorCritic, config: PPOConfig, hyper: Hyperparameters
+) -> tuple[Learner, dict[str, jax.Array]]:
+    """Learns from one rollout ``[T, B, ...]``.
+
+    Args:
+        learner: parameters and optimiser state.
+        rollout: collected with ``learner.params``.
+        key: shuffles the minibatches.
+        networks: static.
+        config: static; only its whole numbers and switches are read here.
+        hyper: the numeric settings.
+
+    Returns:
+        The new learner and the means over the update's gradient steps of: ``policy_loss``, ``value_loss``,
+        ``entropy``, ``approx_kl`` (Schulman's k3 estimator), ``clip_fraction``.
+    """
+    left = 1.0 - learner.num_updates / config.num_updates if config.anneal else 1.0
+    hyper = hyper._replace(learning_rate=hyper.learning_rate * left, clip=hyper.clip * left)
+    optimiser = optax.chain(optax.clip_by_global_norm(hyper.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+    batch = make_batch(learner.params, rollout, networks, hyper)
+
+    def gradient_step(carry: tuple[Params, Any], rows: Batch) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
+        params, opt_state = carry
+        (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params, rows, networks, config, hyper)
+        # The chain's state is (clip's, Adam's); clipping has none of its own.
+        steps, (_, opt_state) = optimiser.update(gradient, (optax.EmptyState(), opt_state))
+        params = jax.tree.map(lambda p, step: p - hyper.learning_rate * step, params, steps)
+        return (params, opt_state), metrics
+
+    def epoch(carry: tuple[Params, Any], epoch_key: jax.Array) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
+        return jax.lax.scan(gradient_step, carry, _minibatches(batch, epoch_key, config.num_minibatches))
+
+    epoch_keys = jax.random.split(key, config.num_epochs)
+    (params, opt_state), metrics = jax.lax.scan(epoch, (learner.params, learner.opt_state), epoch_keys)
+    return Learner(params, opt_state, learner.num_updates + 1), jax.tree.map(jnp.mean, metrics)
+
+
+def make_batch(params: Params, rollout: Rollout, networks: ActorCritic, hyper: Hyperparameters) -> Batch:
+    """Returns the rollout's rows ``[T * B, ...]`` with log-probabilities, values, advantages and value targets."""
+    log_prob, _ = networks.log_prob_and_entropy(params, rollout.observation, rollout.action)
+    value = networks.value(params, rollout.observation)
+    next_value = networks.value(params, rollout.next_observation)
+    advantage = gae(
+        rollout.reward, value, next_value, rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda
+    )
+    weight = rollout.valid.astype(jnp.float32)
+    batch = Batch(rollout.observation, rollout.action, log_prob, value, advantage, advantage + value, weight)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+
+
+def _minibatches(batch: Batch, key: jax.Array, num_minibatches: int) -> Batch:
+    """Shuffles the rows and splits them: ``[num_minibatches, N, ...]``. One minibatch needs no shuffling."""
+    num_rows = len(batch.weight)
+    order = jnp.arange(num_rows) if num_minibatches == 1 else jax.random.permutation(key, num_rows)
+    return jax.tree.map(lambda x: x[order].reshape(num_minibatches, -1, *x.shape[1:]), batch)
+
+
+def loss(
+    params: Params, batch: Batch, networks: ActorCritic, config: PPOConfig, hyper: Hyperparameters
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the clipped surrogate loss (eq. 9) of a minibatch and its parts; rows of weight 0 do not count."""
+    weight = batch.weight / jnp.maximum(batch.weight.sum(), 1.0)
+    log_prob, entropy = networks.log_prob_and_entropy(params, batch.observation, batch.action)
+    ratio = jnp.exp(log_prob - batch.log_prob)
+    advantage = _normalise(batch.advantage, weight)
+    clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
+    policy_loss = -(weight * jnp.minimum(ratio * advantage, clipped * advantage)).sum()
+
+    value = networks.value(params, batch.observation)
+    error = (value - batch.target) ** 2
+    if config.clip_value:
+        near = batch.value + jnp.clip(value - batch.value, -hyper.clip, hyper.clip)
+        error = jnp.maximum(error, (near - batch.target) ** 2)
+    value_loss = 0.5 * (weight * error).sum()
+
+    mean_entropy = (weight * entropy).sum()
+    total = policy_loss + hyper.value_coefficient * value_loss - hyper.entropy_coefficient * mean_entropy
+    metrics = {
+        "policy_loss": policy_loss,
+        "value_loss": value_loss,
+        "entropy": mean_entropy,
+        "approx_kl": (weight * (ratio - 1.0 - jnp.log(ratio))).sum(),
+        "clip_fraction": (weight * (jnp.abs(ratio - 1.0) > hyper.clip)).sum(),
+    }
+    return total, metrics
+
+
+def _normalise(advantage: jax.Array, weight: jax.Array) -> jax.Array:
+    """Zero mean, unit variance under ``weight`` (sums to 1)."""
+    centred = advantage - (weight * advantage).sum()
+    return centred / (jnp.sqrt((weight * centred**2).sum()) + 1e-8)

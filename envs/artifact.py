@@ -1,0 +1,122 @@
+"""Artifacts: models, policies and synthetic environments on disk, as JSON and safetensors, never a pickle.
+
+An artifact is a folder::
+
+    artifact.json         format version, kind, family, spec, configuration, provenance, SHA-256 of the tensors
+    tensors.safetensors   every weight and buffer
+
+It is written under a temporary name, flushed and renamed, so it is whole or absent. Loading one runs no code of it.
+"""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from envs.errors import InputError
+from envs.files import new_folder, read_json, write_json
+from envs.spec import EnvSpec
+
+FORMAT_VERSION = 1
+KINDS = ("world_model", "policy", "synthetic_env")
+_PACKAGES = ("simulacra", "numpy", "torch", "jax", "gymnasium")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an artifact folder holds.
+
+    Attributes:
+        kind: one of `KINDS`.
+        family: which class of the kind rebuilds it, for example ``ensemble`` or ``ppo``.
+        spec: the environment it belongs to.
+        config: the full configuration, as JSON.
+        tensors: name to array.
+        provenance: where it came from: seed, hash of the logs, measured quality, package versions.
+    """
+
+    kind: str
+    family: str
+    spec: EnvSpec
+    config: dict[str, Any]
+    tensors: Mapping[str, np.ndarray]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False) -> None:
+    """Writes ``artifact`` as the folder ``path``; raises `InputError` where that exists and ``overwrite`` is off."""
+    blob = save_tensors({name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()})
+    content = {
+        "format_version": FORMAT_VERSION,
+        "kind": artifact.kind,
+        "family": artifact.family,
+        "spec": artifact.spec.to_json(),
+        "config": artifact.config,
+        "provenance": {"versions": package_versions(), **artifact.provenance},
+        "tensors_sha256": hashlib.sha256(blob).hexdigest(),
+    }
+    with new_folder(Path(path), overwrite) as folder:
+        (folder / "tensors.safetensors").write_bytes(blob)
+        write_json(folder / "artifact.json", content)
+
+
+def load_artifact(path: Path | str, kind: str | None = None) -> Artifact:
+    """Reads and verifies an artifact folder.
+
+    Args:
+        path: the folder.
+        kind: the kind expected, or None for any.
+
+    Raises:
+        InputError: nothing there, another kind, a newer format, a wrong checksum, or tensors that are no safetensors.
+    """
+    path = Path(path)
+    content = read_artifact_json(path)
+    if kind is not None and content["kind"] != kind:
+        raise InputError(f"expected a {kind} at {path}, found a {content['kind']}")
+    tensors = _read_tensors(path / "tensors.safetensors", content["tensors_sha256"])
+    spec = EnvSpec.from_json(content["spec"])
+    return Artifact(content["kind"], content["family"], spec, content["config"], tensors, content["provenance"])
+
+
+def read_artifact_json(path: Path) -> dict[str, Any]:
+    """Reads ``artifact.json`` alone and checks its version and fields; raises `InputError`."""
+    file = path / "artifact.json"
+    if not file.is_file():
+        raise InputError(f"expected an artifact folder with an artifact.json at {path}, found none")
+    content = read_json(file)
+    found = content.get("format_version") if isinstance(content, dict) else None
+    if not isinstance(found, int) or found > FORMAT_VERSION:
+        raise InputError(f"expected artifact format {FORMAT_VERSION} or older in {file}, found {found}")
+    missing = {"kind", "family", "spec", "config", "provenance", "tensors_sha256"} - content.keys()
+    if missing or content["kind"] not in KINDS:
+        wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"is of unknown kind {content['kind']!r}"
+        raise InputError(f"expected a complete artifact in {file}, but it {wrong}")
+    return content
+
+
+def _read_tensors(file: Path, expected: str) -> dict[str, np.ndarray]:
+    if not file.is_file():
+        raise InputError(f"expected the tensors of an artifact at {file}, found none")
+    blob = file.read_bytes()
+    if blob[:1] == b"\x80" or blob[:2] == b"PK":
+        raise InputError(f"expected safetensors in {file}, found a pickle, which is never loaded: it can run code")
+    if hashlib.sha256(blob).hexdigest() != expected:
+        raise InputError(f"{file} is truncated or changed: its SHA-256 is not the one that artifact.json recorded")
+    try:
+        return load_tensors(blob)
+    except SafetensorError as error:
+        raise InputError(f"expected safetensors in {file}, but it is something else: {error}") from None
+
+
+def package_versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}

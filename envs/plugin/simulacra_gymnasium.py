@@ -1,0 +1,71 @@
+"""Registers Simulacra's environments with Gymnasium as soon as Gymnasium is imported, and costs nothing before.
+
+Gymnasium 1.x has no plugin loader any more, yet ``gymnasium.make("simulacra/WorldModel-v0", path=...)`` is to work
+after a bare ``import gymnasium``. So this module is installed at the top of ``site-packages``, beside
+``simulacra_gymnasium.pth``, whose one line imports it when Python starts. All it then does is to put a finder on
+`sys.meta_path` that waits for ``gymnasium.envs``, registers our ids once that has been imported, and goes.
+
+It imports nothing, least of all our packages: the ids lead to strings that Gymnasium resolves when an environment is
+made, so a package ``envs`` of the user's is not in its way. `register` is also our entry point ``gymnasium.envs``, for
+a Gymnasium that does load plugins (before 1.0).
+"""
+
+import sys
+
+_WAITED_FOR = "gymnasium.envs"
+_IDS = {
+    "simulacra/WorldModel-v0": ("worldmodels.env:make_env", "worldmodels.vector_env:make_vector_env"),
+    "simulacra/Synthetic-v0": ("synthetic_envs.gym:make_env", "synthetic_envs.gym:make_vector_env"),
+}
+
+
+def register() -> None:
+    """Registers our environments with Gymnasium; a second call does nothing."""
+    from gymnasium.envs import registration
+
+    for env_id, (entry_point, vector_entry_point) in _IDS.items():
+        if env_id not in registration.registry:
+            # Our tests check these environments; Gymnasium's passive checker would only slow each first step.
+            registration.register(
+                env_id, entry_point=entry_point, vector_entry_point=vector_entry_point, disable_env_checker=True
+            )
+
+
+class SimulacraWaiter:
+    """A finder that finds ``gymnasium.envs`` as Python would, and has `register` called after it."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != _WAITED_FOR:
+            return None
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path, target)  # type: ignore[arg-type]
+        if spec is not None and hasattr(spec.loader, "__dict__"):
+            self._append_register(spec.loader)
+        return spec
+
+    def _append_register(self, loader: object) -> None:
+        def exec_module(module: object) -> None:
+            del loader.exec_module  # type: ignore[attr-defined]  # the loader is itself again
+            loader.exec_module(module)  # type: ignore[attr-defined]
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)  # type: ignore[arg-type]
+            _register_or_warn()
+
+        loader.exec_module = exec_module  # type: ignore[attr-defined]
+
+
+def _register_or_warn() -> None:
+    """A Gymnasium that we do not know must still be importable."""
+    try:
+        register()
+    except Exception as error:
+        import warnings
+
+        warnings.warn(f"Simulacra's environments could not be registered with Gymnasium: {error!r}", stacklevel=2)
+
+
+if _WAITED_FOR in sys.modules:
+    register()
+elif not any(type(finder).__name__ == "SimulacraWaiter" for finder in sys.meta_path):
+    sys.meta_path.insert(0, SimulacraWaiter())  # type: ignore[arg-type]

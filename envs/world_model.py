@@ -1,0 +1,87 @@
+"""The `WorldModel` contract: what planners search and imagined environments step, learned or real (torch).
+
+Shape legend: ``B`` rows, ``O`` the observation's shape, ``A`` the action's shape.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from envs.spec import EnvSpec
+
+ModelState = dict[str, Tensor]
+"""A model's state: named tensors, each ``[B, ...]``, so that rows can be indexed, repeated and joined."""
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """One imagined step of ``B`` rows.
+
+    Attributes:
+        state: the next state.
+        observation: the next observation ``[B, *O]``, inside the observation space, in its dtype.
+        reward: ``[B]`` float32.
+        continuation: ``[B]`` float32, probability in [0, 1] that the episode was not terminated by this step.
+        uncertainty: ``[B]`` float32, at least 0: how far the model's own opinions lie apart; 0 where it has one.
+    """
+
+    state: ModelState
+    observation: Tensor
+    reward: Tensor
+    continuation: Tensor
+    uncertainty: Tensor
+
+
+class WorldModel(Protocol):
+    """A model of an environment that imagines single steps for a batch of rows."""
+
+    spec: EnvSpec
+    device: torch.device
+
+    def encode(
+        self, observation: Tensor, previous: ModelState | None = None, action: Tensor | None = None
+    ) -> ModelState:
+        """Returns the state after a real ``observation`` ``[B, *O]``.
+
+        ``previous`` is the state one step before and ``action`` ``[B, *A]`` what was done in it; None at the start
+        of an episode. Models whose state is the observation ignore both.
+        """
+        ...
+
+    def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
+        """Imagines one step.
+
+        Args:
+            state: ``[B, ...]``.
+            action: ``[B, *A]`` in the action space's dtype (int64 for Discrete, counted from the space's start).
+            generator: source of every random draw; None asks for the most likely outcome.
+        """
+        ...
+
+
+def index_state(state: ModelState, rows: Tensor | slice) -> ModelState:
+    """Returns the ``rows`` (indices or mask ``[K]``, or a slice) of a state."""
+    return {key: value[rows] for key, value in state.items()}
+
+
+def repeat_state(state: ModelState, times: int) -> ModelState:
+    """Returns each row ``times`` times in a run: ``[B, ...] -> [B * times, ...]``."""
+    return {key: value.repeat_interleave(times, dim=0) for key, value in state.items()}
+
+
+def join_states(states: Sequence[ModelState]) -> ModelState:
+    """Returns the rows of several states one after the other."""
+    return {key: torch.cat([state[key] for state in states]) for key in states[0]}
+
+
+def where_state(mask: Tensor, yes: ModelState, no: ModelState) -> ModelState:
+    """Returns row by row ``yes`` where ``mask`` ``[B]`` is True and ``no`` elsewhere."""
+    return {key: torch.where(mask.view(-1, *[1] * (yes[key].dim() - 1)), yes[key], no[key]) for key in yes}
+
+
+def num_rows(state: ModelState) -> int:
+    """Returns ``B``."""
+    return len(next(iter(state.values())))

@@ -1,0 +1,113 @@
+"""Evolving a bandit for a real environment, with PPO as the agent inside."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import jax
+from tqdm import tqdm
+
+from agents.actor_critic import Params, to_env_action
+from agents.compiled import make_compiled_training
+from agents.configs import PPOConfig
+from agents.ppo import Hyperparameters
+from envs.errors import unknown_name
+from envs.functional_evaluate import episode_returns
+from envs.gymnax_adapter import make_classic_control
+from experiments.worlds import FUNCTIONAL_COPIES
+from synthetic_envs.bandit import Bandit
+from synthetic_envs.configs import BanditConfig, EvolutionConfig
+from synthetic_envs.evolution import Generation, evolve
+from synthetic_envs.saving import save_synthetic
+
+
+@dataclass(frozen=True)
+class EvolutionHistory:
+    """What an evolution did; ``G`` generations.
+
+    Attributes:
+        fitness_mean: mean real return over the population ``[G]``.
+        fitness_best: best of the population ``[G]``.
+        check_mean: mean real return of fresh agents trained in the search's centre ``[G]``.
+        check_worst: the worst of them ``[G]``.
+        real_steps: steps on the real dynamics, all generations together.
+        seconds: wall time, compilation included.
+    """
+
+    fitness_mean: list[float]
+    fitness_best: list[float]
+    check_mean: list[float]
+    check_worst: list[float]
+    real_steps: int
+    seconds: float
+
+
+def evolve_bandit(
+    env_id: str,
+    ppo: PPOConfig,
+    out: Path | str,
+    bandit: BanditConfig | None = None,
+    evolution: EvolutionConfig | None = None,
+    num_episodes: int = 16,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: str | None = "evolution",
+) -> EvolutionHistory:
+    """Evolves a bandit from scratch and saves it as an artifact; the history is in its provenance.
+
+    Args:
+        env_id: real environment whose dynamics are at hand as a compiled function.
+        ppo: the agent trained in every candidate; its ``total_steps`` is the inner training's length.
+        out: folder of the artifact.
+        bandit: its networks.
+        evolution: the search.
+        num_episodes: real episodes that score each agent.
+        seed: fixes everything.
+        overwrite: replace what is at ``out``.
+        progress: title of the progress bar, or None for no bar.
+
+    Raises:
+        InputError: an environment without a compiled copy, or ``out`` exists.
+    """
+    if env_id not in FUNCTIONAL_COPIES:
+        raise unknown_name("environment with compiled dynamics, which evolution needs,", env_id, FUNCTIONAL_COPIES)
+    evolution, started = evolution or EvolutionConfig(), time.perf_counter()
+    real = make_classic_control(env_id)
+    env = Bandit(real.spec, bandit or BanditConfig())
+    training = make_compiled_training(env, ppo)
+    hyper = Hyperparameters.of(ppo)
+
+    def score(key: jax.Array, params: Params) -> tuple[jax.Array, jax.Array]:
+        def act(observation: jax.Array) -> jax.Array:
+            return to_env_action(real.spec, training.networks.mode(params, observation))
+
+        returns, lengths = episode_returns(real, real.default_params, act, key, num_episodes)
+        return returns.mean(), lengths.sum()
+
+    generations: list[Generation] = []
+    with tqdm(total=evolution.num_generations, desc=progress, unit="gen", disable=progress is None, leave=False) as bar:
+        start = env.init_params(jax.random.key(seed))
+        for generation in evolve(start, lambda k, p: training.train(k, p, hyper), score, evolution, seed):
+            generations.append(generation)
+            bar.update()
+            bar.set_postfix_str(f"fitness {generation.fitness.mean():.0f}, held out {generation.check.mean():.0f}")
+    history = _history(generations, time.perf_counter() - started)
+    provenance = {"seed": seed, "evolution": asdict(evolution), "agent": asdict(ppo), "history": asdict(history)}
+    save_synthetic(out, env, best_centre(generations), provenance, overwrite)
+    return history
+
+
+def best_centre(generations: list[Generation]) -> Params:
+    """Returns the centre of the search whose fresh agents did best."""
+    return max(generations, key=lambda generation: generation.check.mean()).centre
+
+
+def _history(generations: list[Generation], seconds: float) -> EvolutionHistory:
+    return EvolutionHistory(
+        fitness_mean=[float(g.fitness.mean()) for g in generations],
+        fitness_best=[float(g.fitness.max()) for g in generations],
+        check_mean=[float(g.check.mean()) for g in generations],
+        check_worst=[float(g.check.min()) for g in generations],
+        real_steps=sum(g.real_steps for g in generations),
+        seconds=seconds,
+    )

@@ -1,0 +1,87 @@
+"""What a folder is: a log, an artifact of some kind, or the run of a study."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.artifact import load_artifact
+from envs.errors import InputError
+from envs.files import read_json
+
+
+def inspect_lines(path: Path, as_json: bool = False) -> list[str]:
+    """Returns lines of text that say what is at ``path``, every checksum verified.
+
+    Raises:
+        InputError: nothing there that Simulacra knows, or it is damaged.
+    """
+    content = _describe(path)
+    if as_json:
+        return [json.dumps(content, indent=2)]
+    return [f"{key + ':':<18}{value}" for key, value in content.items()]
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    if (path / "artifact.json").is_file():
+        return _describe_artifact(path)
+    if (path / "manifest.json").is_file():
+        return _describe_log(path)
+    if (path / "results.json").is_file():
+        return _describe_run(path)
+    raise InputError(f"expected a log, an artifact or a finished run at {path}, found none of their files")
+
+
+def _describe_artifact(path: Path) -> dict[str, Any]:
+    artifact = load_artifact(path)
+    spec, provenance = artifact.spec, artifact.provenance
+    content: dict[str, Any] = {
+        "kind": artifact.kind,
+        "family": artifact.family,
+        "environment": spec.env_id,
+        "observations": str(spec.observation_space),
+        "actions": str(spec.action_space),
+        "parameters": int(sum(np.size(tensor) for tensor in artifact.tensors.values())),
+        "configuration": json.dumps(artifact.config),
+    }
+    for key in ("trained_on", "seed", "log_sha256"):
+        if key in provenance:
+            content[key.replace("_", " ")] = provenance[key]
+    if "quality" in provenance:
+        from experiments.quality_text import quality_lines
+
+        content["quality"] = "\n".join(quality_lines(provenance["quality"])).replace("\n", "\n" + " " * 18)
+    if "history" in provenance:
+        history = provenance["history"]
+        content["evolution"] = (
+            f"{len(history['fitness_mean'])} generations, {history['real_steps']:,} real steps, "
+            f"fresh agents reach {max(history['check_mean']):.1f}"
+        )
+    return content
+
+
+def _describe_log(path: Path) -> dict[str, Any]:
+    from envs.logs import open_log
+
+    log = open_log(path)
+    returns = [float(log.episode(i).rewards.sum()) for i in range(min(log.num_episodes, 1000))]
+    return {
+        "kind": "log",
+        "environment": log.spec.env_id,
+        "observations": str(log.spec.observation_space),
+        "actions": str(log.spec.action_space),
+        "steps": log.num_steps,
+        "episodes": f"{log.num_episodes} of {int(log.lengths.min())} to {int(log.lengths.max())} steps",
+        "return": f"mean {np.mean(returns):.1f}, from {min(returns):.1f} to {max(returns):.1f}",
+        "terminated": f"{int(np.asarray(log.terminated).sum())} episodes",
+        "sha256": log.sha256,
+        "source": json.dumps(log.manifest["source"]),
+    }
+
+
+def _describe_run(path: Path) -> dict[str, Any]:
+    results = read_json(path / "results.json")
+    rows = {f"{row['method']} on {row['world']}": f"{row['iqm']:.1f} [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
+            for row in results["rows"]}  # fmt: skip
+    return {"kind": "run", "environment": results["env"], "threshold": results["threshold"], **rows}

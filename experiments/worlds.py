@@ -1,0 +1,84 @@
+"""What an agent can be trained on: a real environment by its id, or a stand-in by its folder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gymnasium
+
+from envs.artifact import read_artifact_json
+from envs.errors import InputError
+from envs.spec import EnvSpec, make_real, spec_of
+from experiments.configs import ImaginationConfig
+
+if TYPE_CHECKING:
+    from envs.functional import FunctionalEnv, Params
+
+FUNCTIONAL_COPIES = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")
+"""Real environments whose dynamics are also at hand as compiled functions, tested against Gymnasium's own."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Something to train on.
+
+    Attributes:
+        name: for titles: ``real``, ``world_model`` or ``synthetic_env``.
+        spec: of the real environment it stands for.
+        functional: the environment as pure functions with its parameters, where training can be compiled whole.
+        make_vector_env: makes so many rows of it, where training runs on the host.
+    """
+
+    name: str
+    spec: EnvSpec
+    functional: "tuple[FunctionalEnv, Params] | None" = None
+    make_vector_env: Callable[[int], gymnasium.vector.VectorEnv] | None = None
+
+
+def open_world(source: str | Path, imagination: ImaginationConfig) -> World:
+    """Returns the world that ``source`` names.
+
+    Args:
+        source: the folder of a world model or of a synthetic environment, or the id of a real environment.
+        imagination: how world models are used.
+
+    Raises:
+        InputError: neither such a folder nor a known id.
+    """
+    if not Path(source).is_dir():
+        return _real_world(str(source))
+    kind = read_artifact_json(Path(source))["kind"]
+    if kind == "world_model":
+        return _model_world(Path(source), imagination)
+    if kind == "synthetic_env":
+        from synthetic_envs.saving import load_synthetic
+
+        env, params = load_synthetic(source)
+        return World("synthetic_env", env.spec, functional=(env, params))
+    raise InputError(f"expected a world model or a synthetic environment to train on at {source}, found a {kind}")
+
+
+def _real_world(env_id: str) -> World:
+    if env_id in FUNCTIONAL_COPIES:
+        from envs.gymnax_adapter import make_classic_control
+
+        env = make_classic_control(env_id)
+        return World("real", env.spec, functional=(env, env.default_params))
+    make_real(env_id).close()
+    return World("real", spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
+
+
+def _model_world(path: Path, imagination: ImaginationConfig) -> World:
+    from worldmodels.vector_env import make_vector_env
+
+    def make(num_envs: int) -> gymnasium.vector.VectorEnv:
+        return make_vector_env(
+            path=str(path),
+            num_envs=num_envs,
+            start=imagination.start,
+            horizon=imagination.horizon,
+            uncertainty_quantile=imagination.uncertainty_quantile,
+        )
+
+    return World("world_model", EnvSpec.from_json(read_artifact_json(path)["spec"]), make_vector_env=make)

@@ -1,0 +1,58 @@
+"""What the planners ask of an action space: checks that name an alternative, bounds, uniform draws.
+
+Shape legend: ``A`` the action's shape.
+"""
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from envs.errors import InputError
+from envs.spec import EnvSpec
+
+_SERVED = {
+    "random_shooting": "Discrete or bounded Box",
+    "cem": "Discrete or bounded Box",
+    "mcts": "Discrete",
+}
+
+
+def require_served(spec: EnvSpec, planner: str) -> None:
+    """Raises `InputError` naming the planners that serve the action space of ``spec`` unless ``planner`` does."""
+    space = spec.action_space
+    kind = "Discrete" if isinstance(space, spaces.Discrete) else "bounded Box" if _is_bounded_box(space) else None
+    if kind is None or kind not in _SERVED[planner]:
+        others = [name for name, served in _SERVED.items() if kind is not None and kind in served]
+        hint = f"these planners can: {', '.join(others)}" if others else "no planner serves it yet"
+        raise InputError(f"{planner} expects a {_SERVED[planner]} action space, {spec.env_id} has {space}; {hint}")
+
+
+def _is_bounded_box(space: spaces.Space) -> bool:
+    return isinstance(space, spaces.Box) and space.is_bounded() and np.issubdtype(space.dtype, np.floating)
+
+
+def box_bounds(spec: EnvSpec, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns the lowest and highest action, each ``[*A]``, of a bounded Box."""
+    space = spec.action_space
+    assert isinstance(space, spaces.Box)
+    return torch.as_tensor(space.low, device=device), torch.as_tensor(space.high, device=device)
+
+
+def num_actions(spec: EnvSpec) -> tuple[int, int]:
+    """Returns the number of actions of a Discrete space and the first of them."""
+    space = spec.action_space
+    assert isinstance(space, spaces.Discrete)
+    return int(space.n), int(space.start)
+
+
+def draw_actions(
+    spec: EnvSpec, shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None
+) -> Tensor:
+    """Returns uniformly random actions ``[*shape, *A]`` of a Discrete or bounded Box space."""
+    if isinstance(spec.action_space, spaces.Discrete):
+        n, start = num_actions(spec)
+        return torch.randint(start, start + n, shape, device=device, generator=generator)
+    low, high = box_bounds(spec, device)
+    uniform = torch.rand(*shape, *low.shape, dtype=low.dtype, device=device, generator=generator)
+    return torch.clamp(low + (high - low) * uniform, low, high)

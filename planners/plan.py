@@ -1,0 +1,41 @@
+"""What a planner returns, and the faces of the functions that planners take.
+
+Shape legend: ``B`` rows, ``A`` the action's shape.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from envs.world_model import ModelState, WorldModel
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now in each of ``B`` states.
+
+    Attributes:
+        action: ``[B, *A]``, inside the action space and in its dtype.
+        value: ``[B]`` float32, the return that the planner expects.
+        warm_start: ``[B, ...]``, to be given to the same planner at the next step of the episode; None at its start,
+            and from planners that keep nothing.
+    """
+
+    action: Tensor
+    value: Tensor
+    warm_start: Tensor | None = None
+
+
+ValueFn = Callable[[ModelState], Tensor]
+"""Value ``[B]`` of the states that a trajectory ends in."""
+
+
+class Planner(Protocol):
+    """A planner whose settings are bound already."""
+
+    def __call__(
+        self, model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: Tensor | None
+    ) -> Plan: ...

@@ -1,0 +1,184 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from envs.errors import InputError
+from envs.spec import EnvSpec
+from envs.world_model import index_state, repeat_state
+from worldmodels.configs import EnsembleConfig, Propagation
+from worldmodels.ensemble import UNASSIGNED, Ensemble
+
+MakeUntrained = Callable[..., Ensemble]
+
+
+def spec_with(action_space: spaces.Space, observation_space: spaces.Space | None = None) -> EnvSpec:
+    box = spaces.Box(-2, 2, (3,), np.float32) if observation_space is None else observation_space
+    return EnvSpec("Toy-v0", box, action_space, max_episode_steps=50)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def with_propagation(model: Ensemble, propagation: Propagation) -> Ensemble:
+    return Ensemble(model.parts, propagation)
+
+
+@pytest.mark.parametrize("inputs", ["next", "transition"])
+@pytest.mark.parametrize("action_space", [spaces.Discrete(3, start=-1), spaces.Box(-1, 1, (2,), np.float32)])
+def test_step_is_the_formula_written_out(
+    make_untrained: MakeUntrained, action_space: spaces.Space, inputs: str
+) -> None:
+    config = EnsembleConfig(num_members=3, hidden=(16,), termination_hidden=(8,), termination_inputs=inputs)
+    model = make_untrained(spec_with(action_space), config)
+    network, normalisers = model.parts.network, model.parts.normalisers
+    network.termination_weight.fill_(4.0)
+    model = Ensemble(model.parts)
+    observation = torch.rand(6, 3, generator=seeded(1))
+    if isinstance(action_space, spaces.Discrete):
+        action = torch.tensor([-1, 0, 1, 1, 0, -1])
+        features = torch.nn.functional.one_hot(action + 1, 3).float()
+    else:
+        action = features = torch.rand(6, 2, generator=seeded(2)) * 2 - 1
+    imagined = model.step(model.encode(observation), action)
+
+    with torch.no_grad():
+        before, feature = normalisers.observation.normalise(observation), normalisers.action.normalise(features)
+        normalised, _ = network.dynamics(torch.cat((before, feature), 1).expand(3, -1, -1))
+        mean = (normalised * normalisers.target.std + normalisers.target.mean).mean(0)
+        after = (observation + mean[:, :3]).clamp(-2, 2)
+        change = (after - observation - normalisers.target.mean[:3]) / normalisers.target.std[:3]
+        place = normalisers.observation.normalise(after)
+        ending = place if inputs == "next" else torch.cat((place, change, feature), 1)
+        odds = network.termination_logits(ending.expand(3, -1, -1)).exp() / 4.0
+    torch.testing.assert_close(imagined.observation, after)
+    torch.testing.assert_close(imagined.reward, mean[:, 3])
+    torch.testing.assert_close(imagined.continuation, (1 / (1 + odds)).mean(0))
+    torch.testing.assert_close(imagined.uncertainty, normalised.std(0, correction=0).mean(1))
+    torch.testing.assert_close(imagined.state["observation"], after)
+
+
+def test_noise_has_the_predicted_deviation(make_untrained: MakeUntrained) -> None:
+    box = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    model = make_untrained(spec_with(spaces.Discrete(2), box))
+    state, action = model.encode(torch.full((1, 3), 0.3)), torch.ones(1, dtype=torch.int64)
+    normalisers = model.parts.normalisers
+    inputs = torch.cat(
+        (
+            normalisers.observation.normalise(state["observation"]),
+            normalisers.action.normalise(torch.tensor([[0.0, 1.0]])),
+        ),
+        1,
+    )
+    with torch.no_grad():
+        _, log_variance = model.parts.network.dynamics(inputs.expand(3, -1, -1))
+    expected = (log_variance.exp().mean(0)[0].sqrt() * normalisers.target.std).numpy()
+    noisy = model.step(repeat_state(state, 40_000), action.repeat(40_000), seeded(0))
+    samples = torch.cat((noisy.observation, noisy.reward[:, None]), 1).numpy()
+    likely = model.step(state, action)
+    centre = torch.cat((likely.observation, likely.reward[:, None]), 1)[0].numpy()
+    np.testing.assert_allclose(samples.std(0), expected, rtol=0.02)
+    np.testing.assert_allclose(samples.mean(0), centre, atol=0.02 * expected.max())
+
+
+@pytest.mark.parametrize("propagation", ["mean", "ts1", "tsinf"])
+def test_seeds_repeat_and_rows_are_independent(toy: Ensemble, propagation: Propagation) -> None:
+    model = with_propagation(toy, propagation)
+    observation, action = torch.rand(9, 3, generator=seeded(0)), torch.arange(9) % 2
+    other = observation.clone()
+    other[1:4], other[5:] = torch.nan, 1.5
+    one, same, different = (model.step(model.encode(o), action, seeded(7)) for o in (observation, observation, other))
+    for name in ("observation", "reward", "continuation", "uncertainty"):
+        values = getattr(one, name)
+        assert torch.equal(values, getattr(same, name))
+        assert torch.equal(values[[0, 4]], getattr(different, name)[[0, 4]])
+
+
+@pytest.mark.parametrize("propagation", ["mean", "ts1", "tsinf"])
+def test_without_a_generator_a_batch_is_a_loop_over_rows(toy: Ensemble, propagation: Propagation) -> None:
+    model = with_propagation(toy, propagation)
+    state, action = model.encode(torch.rand(9, 3, generator=seeded(0))), torch.arange(9) % 2
+    together = model.step(state, action)
+    for row in range(9):
+        alone = model.step(index_state(state, slice(row, row + 1)), action[row : row + 1])
+        torch.testing.assert_close(alone.observation, together.observation[row : row + 1])
+        torch.testing.assert_close(alone.continuation, together.continuation[row : row + 1])
+
+
+def test_tsinf_keeps_a_member_and_ts1_draws_one_each_step(make_untrained: MakeUntrained) -> None:
+    box = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+    config = EnsembleConfig(num_members=3, hidden=(16,), log_variance_bounds=(-60.0, -50.0))  # as good as no noise
+    model = make_untrained(spec_with(spaces.Discrete(2), box), config)
+    start, action = torch.full((60, 3), 0.3), torch.zeros(60, dtype=torch.int64)
+
+    fixed = with_propagation(model, "tsinf")
+    state = fixed.encode(start)
+    assert (state["member"] == UNASSIGNED).all()
+    first = fixed.step(state, action, seeded(0))
+    member = first.state["member"]
+    assert set(member.tolist()) == {0, 1, 2}
+    again = fixed.encode(first.observation, first.state, action)
+    assert torch.equal(fixed.step(again, action, seeded(1)).state["member"], member)
+    distinct = first.observation[:, 0].unique()
+    assert len(distinct) == 3
+    kept = fixed.step({"observation": start, "member": member}, action)
+    torch.testing.assert_close(kept.observation, first.observation)
+
+    drawn = with_propagation(model, "ts1")
+    outcomes = [drawn.step(drawn.encode(start), action, seeded(seed)).observation[:, 0] for seed in (0, 1)]
+    assert not torch.equal(outcomes[0], outcomes[1])
+    for outcome in outcomes:
+        torch.testing.assert_close(outcome.unique(), distinct)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint8])
+def test_observations_stay_inside_the_space(make_untrained: MakeUntrained, dtype: type) -> None:
+    space = spaces.Box(np.array([0, 0, 1], dtype), np.array([1, 3, 2], dtype), dtype=dtype)
+    model = make_untrained(spec_with(spaces.Discrete(2), space))
+    observation = torch.from_numpy(np.stack([space.sample() for _ in range(200)]))
+    imagined = model.step(model.encode(observation), torch.zeros(200, dtype=torch.int64), seeded(0)).observation.numpy()
+    assert imagined.dtype == dtype
+    assert all(row in space for row in imagined)
+    assert (imagined == space.high).any()
+    assert (imagined == space.low).any()
+
+
+def test_only_elites_are_used(toy: Ensemble) -> None:
+    network = toy.parts.network
+    network.elites = torch.tensor([1])
+    one = Ensemble(toy.parts)
+    state, action = one.encode(torch.rand(4, 3, generator=seeded(0))), torch.zeros(4, dtype=torch.int64)
+    imagined = one.step(state, action)
+    assert (imagined.uncertainty == 0).all()
+    assert not torch.equal(imagined.observation, toy.step(state, action).observation)
+
+
+def test_uncertainty_levels(toy: Ensemble) -> None:
+    model = Ensemble(replace(toy.parts, uncertainty_levels=torch.arange(101.0)))
+    assert [model.uncertainty_at(q) for q in (0.0, 0.5, 0.99, 1.0)] == [0.0, 50.0, 99.0, 100.0]
+    with pytest.raises(InputError, match="quantile"):
+        model.uncertainty_at(1.5)
+
+
+@pytest.mark.parametrize(
+    ("observations", "actions", "named"),
+    [
+        (spaces.Discrete(16), spaces.Discrete(2), r"Discrete\(16\)"),
+        (spaces.Box(0, 255, (8, 8, 3), np.uint8), spaces.Discrete(2), r"\(8, 8, 3\)"),
+        (spaces.Box(-1, 1, (3,)), spaces.MultiBinary(2), "MultiBinary"),
+    ],
+)
+def test_other_spaces_are_refused_by_name(
+    make_untrained: MakeUntrained, observations: spaces.Space, actions: spaces.Space, named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        make_untrained(spec_with(actions, observations))
+
+
+def test_observations_of_another_shape_are_refused(toy: Ensemble) -> None:
+    with pytest.raises(InputError, match=r"\[B, 3\], got \[3\]"):
+        toy.encode(torch.zeros(3))

@@ -1,0 +1,159 @@
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_checker import check_env as check_sb3
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from envs.errors import InputError
+from envs.spec import EnvSpec
+from envs.world_model import WorldModel
+from worldmodels.ensemble import Ensemble
+from worldmodels.env import WorldModelEnv, make_env
+from worldmodels.imagination import EpisodeLimits
+from worldmodels.saving import save_model
+
+START = np.array([[0.0, 0.0]], np.float32)
+
+
+@pytest.fixture
+def counting(counting_model: WorldModel) -> Callable[..., WorldModelEnv]:
+    def make(
+        start: tuple[float, float] = (0.0, 0.0), horizon: int = 4, max_uncertainty: float | None = None
+    ) -> WorldModelEnv:
+        starts = np.array([start], np.float32)
+        return WorldModelEnv(counting_model, EpisodeLimits(starts, horizon, max_uncertainty))
+
+    return make
+
+
+@pytest.fixture
+def saved(toy: Ensemble, tmp_path: Path) -> str:
+    save_model(toy, tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+@pytest.mark.parametrize("action_space", [spaces.Discrete(2), spaces.Box(-1, 1, (2,), np.float32)])
+def test_both_checkers_pass_without_a_warning(
+    make_untrained: Callable[..., Ensemble], tmp_path: Path, action_space: spaces.Space
+) -> None:
+    spec = EnvSpec("Toy-v0", spaces.Box(-2, 2, (3,), np.float32), action_space, max_episode_steps=50)
+    save_model(make_untrained(spec), tmp_path / "model")
+    env = gymnasium.make("simulacra/WorldModel-v0", path=str(tmp_path / "model"))
+    check_env(env.unwrapped)
+    check_sb3(env)
+
+
+def test_on_cartpole_gymnasium_warns_of_cartpoles_own_bounds_alone(make_untrained: Callable[..., Ensemble]) -> None:
+    model = make_untrained(EnvSpec("CartPole-v1", gymnasium.make("CartPole-v1").observation_space, spaces.Discrete(2)))
+    env = WorldModelEnv(model, EpisodeLimits(model.parts.starts.initial.numpy(), 10))
+    check_sb3(env)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_env(env, skip_render_check=True)
+    assert ["infinity" in str(warning.message) for warning in caught] == [True, True]
+
+
+def test_an_episode_is_truncated_at_the_horizon(counting: Callable[..., WorldModelEnv]) -> None:
+    env = counting(horizon=2)
+    env.reset(seed=0)
+    assert env.step(1)[1:4] == (1.0, False, False)
+    observation, reward, terminated, truncated, info = env.step(0)
+    assert observation.tolist() == [2.0, 0.0]
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info == {"uncertainty": 0.0, "diverged": False}
+    env.reset()
+    assert env.step(1)[3] is False
+
+
+def test_an_episode_is_terminated_where_the_model_says_so(counting: Callable[..., WorldModelEnv]) -> None:
+    env = counting(start=(4.0, 0.0))
+    env.reset(seed=0)
+    assert env.step(1)[2:4] == (True, False)
+
+
+def test_an_episode_is_truncated_where_the_model_is_uncertain(counting: Callable[..., WorldModelEnv]) -> None:
+    env = counting(max_uncertainty=0.15)
+    env.reset(seed=0)
+    assert env.step(1)[2:4] == (False, False)
+    *_, terminated, truncated, info = env.step(1)
+    assert (terminated, truncated) == (False, True)
+    assert info["uncertainty"] == pytest.approx(0.2)
+
+
+def test_what_is_not_finite_ends_the_episode_at_the_last_finite_observation(
+    counting: Callable[..., WorldModelEnv],
+) -> None:
+    env = counting()
+    env.reset(seed=0)
+    env.step(1)
+    last, *_ = env.step(1)
+    observation, reward, terminated, truncated, info = env.step(1)
+    assert np.array_equal(observation, last)
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    assert info == {"uncertainty": np.inf, "diverged": True}
+    assert env.reset()[0].tolist() == [0.0, 0.0]
+    assert env.step(1)[0].tolist() == [1.0, 1.0]
+
+
+def test_a_wrong_action_changes_nothing(saved: str) -> None:
+    def run(actions: list[int]) -> list[np.ndarray]:
+        env = make_env(saved)
+        seen = [env.reset(seed=3)[0]]
+        for action in actions:
+            if action == 9:
+                with pytest.raises(InputError, match="got 9 in row 0"):
+                    env.step(action)
+            else:
+                seen.append(env.step(action)[0])
+        return seen
+
+    assert all(map(np.array_equal, run([0, 1, 1]), run([0, 9, 1, 9, 1])))
+
+
+def test_seeds_fix_the_trajectory_and_a_reset_without_one_goes_on(saved: str) -> None:
+    def run(seed: int) -> np.ndarray:
+        env, seen = make_env(saved, start="any"), []
+        for reset_seed in (seed, None):
+            seen.append(env.reset(seed=reset_seed)[0])
+            seen.extend(env.step(action)[0] for action in (0, 1, 0))
+        return np.stack(seen)
+
+    assert np.array_equal(run(5), run(5))
+    assert not np.array_equal(run(5), run(6))
+    assert not np.array_equal(run(5)[:4], run(5)[4:])
+
+
+def test_returned_observations_can_be_written_to(saved: str) -> None:
+    def run(scribble: bool) -> list[list[float]]:
+        env = make_env(saved)
+        observation, _ = env.reset(seed=0)
+        seen = []
+        for action in (0, 1, 1, 0):
+            if scribble:
+                observation[:] = 77.0
+            observation = env.step(action)[0]
+            seen.append(observation.tolist())
+        return seen
+
+    assert run(scribble=True) == run(scribble=False)
+
+
+def test_settings_reach_the_model(saved: str, tmp_path: Path) -> None:
+    env = make_env(saved, start="any", horizon=1, propagation="ts1")
+    env.reset(seed=0)
+    assert env.step(0)[3] is True
+    with pytest.raises(InputError, match="found none"):
+        make_env(str(tmp_path / "nothing"))
+
+
+@pytest.mark.slow
+def test_ppo_of_stable_baselines3_trains_unchanged(saved: str) -> None:
+    for env in (make_env(saved), DummyVecEnv([lambda: make_env(saved)] * 2)):
+        PPO("MlpPolicy", env, n_steps=64, batch_size=32, n_epochs=1, device="cpu").learn(256)
