@@ -1,8 +1,12 @@
 """Settings of the agents. Nothing heavy is imported here, so that commands can show them at once."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from envs.errors import require
+
+Activation = Literal["tanh", "relu", "leaky_relu", "silu"]
+"""A key of `envs.mlp.ACTIVATIONS`."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,8 @@ class PPOConfig:
     """gradient steps in a pass"""
     hidden: tuple[int, ...] = (64, 64)
     """widths of the hidden layers, the same for actor and critic"""
-    activation: str = "tanh"
-    """tanh, relu, leaky_relu or silu"""
+    activation: Activation = "tanh"
+    """between the layers"""
     learning_rate: float = 2e-3
     """Adam's step size at the start"""
     anneal: bool = True
@@ -51,8 +55,10 @@ class PPOConfig:
             require(getattr(self, name) > 0, f"PPO's {name}", "above 0", getattr(self, name))
         for name in ("entropy_coefficient", "value_coefficient"):
             require(getattr(self, name) >= 0, f"PPO's {name}", "of at least 0", getattr(self, name))
-        widths = bool(self.hidden) and min(self.hidden) >= 1
-        require(widths, "PPO's hidden", "to be one or more widths of at least 1", self.hidden)
+        widths = bool(self.hidden) and all(isinstance(width, int) and width >= 1 for width in self.hidden)
+        require(widths, "PPO's hidden", "to be one or more whole widths of at least 1", self.hidden)
+        known = get_args(Activation)
+        require(self.activation in known, "PPO's activation", f"to be one of {', '.join(known)}", self.activation)
         rows = self.num_envs * self.num_steps
         divides = rows % self.num_minibatches == 0
         require(divides, "PPO's num_minibatches", f"to divide num_envs * num_steps = {rows}", self.num_minibatches)

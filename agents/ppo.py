@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from einops import rearrange
 
 from agents.actor_critic import ActorCritic, Params
 from agents.advantages import gae
@@ -116,14 +117,14 @@ def make_batch(params: Params, rollout: Rollout, networks: ActorCritic, hyper: H
     )
     weight = rollout.valid.astype(jnp.float32)
     batch = Batch(rollout.observation, rollout.action, log_prob, value, advantage, advantage + value, weight)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    return jax.tree.map(lambda x: rearrange(x, "t b ... -> (t b) ..."), batch)
 
 
 def _minibatches(batch: Batch, key: jax.Array, num_minibatches: int) -> Batch:
     """Shuffles the rows and splits them: ``[num_minibatches, N, ...]``. One minibatch needs no shuffling."""
     num_rows = len(batch.weight)
     order = jnp.arange(num_rows) if num_minibatches == 1 else jax.random.permutation(key, num_rows)
-    return jax.tree.map(lambda x: x[order].reshape(num_minibatches, -1, *x.shape[1:]), batch)
+    return jax.tree.map(lambda x: rearrange(x[order], "(m n) ... -> m n ...", m=num_minibatches), batch)
 
 
 def loss(

@@ -22,7 +22,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from envs.errors import InputError
-from envs.files import new_folder, read_json, write_json
+from envs.files import new_folder, read_json, require_free, write_json
 from envs.spec import EnvSpec
 
 FORMAT_VERSION = 1
@@ -52,8 +52,9 @@ class Artifact:
 
 
 def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False) -> None:
-    """Writes ``artifact`` as the folder ``path``; raises `InputError` where that exists and ``overwrite`` is off."""
-    blob = save_tensors({name: np.ascontiguousarray(value) for name, value in artifact.tensors.items()})
+    """Writes ``artifact`` as the folder ``path``; raises `InputError` where `require_artifact_place` does."""
+    require_artifact_place(Path(path), overwrite)
+    blob = save_tensors({name: np.asarray(value, order="C") for name, value in artifact.tensors.items()})
     content = {
         "format_version": FORMAT_VERSION,
         "kind": artifact.kind,
@@ -66,6 +67,16 @@ def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False)
     with new_folder(Path(path), overwrite) as folder:
         (folder / "tensors.safetensors").write_bytes(blob)
         write_json(folder / "artifact.json", content)
+
+
+def require_artifact_place(path: Path, overwrite: bool = False) -> None:
+    """Raises `InputError` unless an artifact may be made at ``path``: nothing or an empty folder, or one to overwrite.
+
+    Only an artifact is ever overwritten: a folder that holds something else is refused even so.
+    """
+    require_free(path, overwrite)
+    if path.exists() and not (path / "artifact.json").is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"expected an artifact to overwrite at {path}, found something else, which is kept")
 
 
 def load_artifact(path: Path | str, kind: str | None = None) -> Artifact:
@@ -96,18 +107,28 @@ def read_artifact_json(path: Path) -> dict[str, Any]:
     found = content.get("format_version") if isinstance(content, dict) else None
     if not isinstance(found, int) or found > FORMAT_VERSION:
         raise InputError(f"expected artifact format {FORMAT_VERSION} or older in {file}, found {found}")
-    missing = {"kind", "family", "spec", "config", "provenance", "tensors_sha256"} - content.keys()
-    if missing or content["kind"] not in KINDS:
-        wrong = f"lacks {', '.join(sorted(missing))}" if missing else f"is of unknown kind {content['kind']!r}"
+    wrong = _what_is_wrong(content)
+    if wrong is not None:
         raise InputError(f"expected a complete artifact in {file}, but it {wrong}")
     return content
+
+
+def _what_is_wrong(content: dict[str, Any]) -> str | None:
+    missing = {"kind", "family", "spec", "config", "provenance", "tensors_sha256"} - content.keys()
+    if missing:
+        return f"lacks {', '.join(sorted(missing))}"
+    if content["kind"] not in KINDS:
+        return f"is of unknown kind {content['kind']!r}"
+    unfit = [name for name in ("config", "provenance") if not isinstance(content[name], dict)]
+    return f"holds no JSON object as its {' and '.join(unfit)}" if unfit else None
 
 
 def _read_tensors(file: Path, expected: str) -> dict[str, np.ndarray]:
     if not file.is_file():
         raise InputError(f"expected the tensors of an artifact at {file}, found none")
     blob = file.read_bytes()
-    if blob[:1] == b"\x80" or blob[:2] == b"PK":
+    # The header's length, with which safetensors begin, may look like these too, but a "{" follows it.
+    if blob[8:9] != b"{" and (blob[:1] == b"\x80" or blob[:2] == b"PK"):
         raise InputError(f"expected safetensors in {file}, found a pickle, which is never loaded: it can run code")
     if hashlib.sha256(blob).hexdigest() != expected:
         raise InputError(f"{file} is truncated or changed: its SHA-256 is not the one that artifact.json recorded")

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_SHOWN = 12
+
 
 class InputError(ValueError):
     """A mistake in what the user gave. Its message is one clear sentence; commands print it and exit with 2."""
@@ -18,5 +20,10 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InputError:
     """Returns the error for a ``name`` that is not one of ``known``; it shows the nearest ones."""
     known = sorted(known)
     near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(n) for n in near)}?" if near else f"known: {', '.join(known) or 'none'}"
+    more = f" and {len(known) - _MOST_SHOWN} more" if len(known) > _MOST_SHOWN else ""
+    hint = (
+        f"did you mean {' or '.join(repr(n) for n in near)}?"
+        if near
+        else f"known: {', '.join(known[:_MOST_SHOWN]) or 'none'}{more}"
+    )
     return InputError(f"unknown {what} {name!r}; {hint}")

@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 from tqdm import tqdm
 
-from envs.errors import InputError
+from envs.errors import InputError, require
 from envs.policy import Policy, select_rows
 from envs.spaces import first_outside
 from envs.spec import EnvSpec, make_real
@@ -52,11 +52,13 @@ def evaluate(
         progress: title of a progress bar, or None for no bar.
 
     Raises:
-        InputError: ``episodes`` below 1, a policy for other spaces, or an action outside the action space.
+        InputError: ``episodes``, ``max_rows`` or a seed out of range, a policy for other spaces, or actions of another
+            shape or outside the action space.
     """
-    if episodes < 1:
-        raise InputError(f"expected at least 1 episode, got {episodes}")
     seeds = [seed] if isinstance(seed, int) else list(seed)
+    require(episodes >= 1, "episodes", "of at least 1", episodes)
+    require(max_rows >= 1, "max_rows", "of at least 1", max_rows)
+    require(min(seeds, default=-1) >= 0, "one or more seeds", "of at least 0", seeds)
     starts = np.concatenate([np.random.SeedSequence(one).generate_state(episodes) for one in seeds])
     make_env = (lambda: make_real(env)) if isinstance(env, str) else env
     envs = [make_env() for _ in range(min(len(starts), max_rows))]
@@ -90,7 +92,8 @@ def _run_wave(
     rows, state = np.arange(num_rows), policy.initial_state(num_rows, seed)
     while len(rows):
         actions, state = policy.act(observations, state)
-        _require_inside(policy.spec, actions)
+        _require_inside(policy.spec, actions, len(rows))
+        observations = observations.copy()  # the policy may have kept them in its state
         for position, row in enumerate(rows):
             if done[row]:
                 continue
@@ -106,7 +109,10 @@ def _run_wave(
     return returns, lengths, terminated
 
 
-def _require_inside(spec: EnvSpec, actions: np.ndarray) -> None:
+def _require_inside(spec: EnvSpec, actions: np.ndarray, num_rows: int) -> None:
+    shape = (num_rows, *(spec.action_space.shape or ()))
+    if actions.shape != shape:
+        raise InputError(f"expected actions of shape {shape} from the policy for {spec.env_id}, got {actions.shape}")
     row = first_outside(spec.action_space, actions)
     if row is not None:
         raise InputError(f"the policy for {spec.env_id} acted outside {spec.action_space}: {actions[row]} (row {row})")

@@ -59,9 +59,22 @@ def read_json(path: Path) -> Any:
 
 
 def require_free(path: Path, overwrite: bool = False) -> None:
-    """Raises `InputError` where ``path`` exists, is not an empty folder, and ``overwrite`` was not given."""
+    """Raises `InputError` where ``path`` exists, is not an empty folder, and ``overwrite`` was not given.
+
+    Likewise where nothing can be made at ``path``, so that long work does not end in that discovery.
+    """
+    require_place(path)
     if not overwrite and path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise InputError(f"{path} already exists; choose another place or allow overwriting it")
+
+
+def require_place(path: Path) -> None:
+    """Raises `InputError` unless a file or folder can be made at ``path``: below a folder that may be written to."""
+    above = next((parent for parent in path.absolute().parents if parent.exists()), path)
+    if not above.is_dir():
+        raise InputError(f"expected a folder at {above} to make {path} in, found a file")
+    if not os.access(above, os.W_OK):
+        raise InputError(f"expected a folder at {above} that may be written to, to make {path} in; it is read-only")
 
 
 @contextmanager

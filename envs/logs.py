@@ -7,6 +7,7 @@ Shape legend: ``R`` rows of all episodes (an episode of ``T`` steps takes ``T + 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -198,7 +199,7 @@ def _require_header(file: Path, column: Column, num_rows: int) -> None:
         try:
             np.lib.format.read_magic(opened)
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(opened)
-        except ValueError as error:
+        except (ValueError, SyntaxError, TokenError) as error:
             raise InputError(f"expected an .npy header in {file}, but it is damaged: {error}") from None
         found = (shape, fortran_order, dtype, opened.tell())
     expected = ((num_rows, *column.row_shape), False, column.dtype, HEADER_BYTES)

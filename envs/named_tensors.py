@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.errors import InputError
+
 
 def flatten_tensors(nested: Mapping[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
     """Returns one name per array, the keys on the way to it joined by ``/``."""
@@ -18,12 +20,19 @@ def flatten_tensors(nested: Mapping[str, Any], prefix: str = "") -> dict[str, np
 
 
 def nest_tensors(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Returns the nested dict that `flatten_tensors` flattened."""
+    """Returns the nested dict that `flatten_tensors` flattened; raises `InputError` where no dict gives such names."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *path, leaf = name.split("/")
         level = nested
         for key in path:
             level = level.setdefault(key, {})
+            _require_apart(isinstance(level, dict), name)
+        _require_apart(leaf not in level, name)
         level[leaf] = value
     return nested
+
+
+def _require_apart(apart: bool, name: str) -> None:
+    if not apart:
+        raise InputError(f"expected names of tensors of which none continues another, got {name!r} beside such a one")

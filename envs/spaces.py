@@ -43,7 +43,7 @@ def space_from_json(content: Any) -> spaces.Space:
     """Builds the space that `space_to_json` described; raises `InputError` for anything else."""
     try:
         return _build_space(content)
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AssertionError) as error:
         shown = json.dumps(content)[:200]
         raise InputError(f"expected the JSON of a {_SUPPORTED} space, got {shown} ({error})") from None
 

@@ -58,7 +58,9 @@ class EnvSpec:
                 max_episode_steps=content["max_episode_steps"],
                 reward_range=(float(low), float(high)),
             )
-        except (KeyError, TypeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"expected the JSON of an environment spec, but {error!r} is missing or wrong") from None
 
     def require_same(self, other: "EnvSpec", mine: str, others: str) -> None:

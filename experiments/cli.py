@@ -1,7 +1,9 @@
 """``simulacra``: parses the command line, runs a command, and tells bad input in one sentence with exit code 2."""
 
+import io
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import replace
 
 import tyro
@@ -24,13 +26,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         print(f"simulacra: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:  # a full disk, a folder that may not be written to
+        print(f"simulacra: cannot read or write: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("simulacra: interrupted; what was finished is kept, and transfer --resume goes on", file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """Returns the command that the arguments spell; exits as argparse does on a usage error (2) or ``--help`` (0)."""
+    """Returns the command that the arguments spell; exits as argparse does on a usage error (2) or ``--help`` (0).
+
+    Raises:
+        InputError: a setting out of range, or an unknown preset.
+    """
+    told = io.StringIO()
+    try:
+        with redirect_stderr(told):
+            return _parse(arguments)
+    except SystemExit as stopped:
+        # tyro draws a box around the error of a setting's own check: the sentence itself goes on instead.
+        if mistake := _mistake_behind(stopped):
+            raise mistake from None
+        print(told.getvalue(), end="", file=sys.stderr)
+        raise
+
+
+def _mistake_behind(error: BaseException | None) -> InputError | None:
+    while error is not None and not isinstance(error, InputError):
+        error = error.__context__
+    return error
+
+
+def _parse(arguments: Sequence[str]) -> Command:
     if arguments and arguments[0] == "transfer":
         # The preset is looked up first, so that every one of its settings can be an option whose default it gives.
         return tyro.cli(

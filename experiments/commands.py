@@ -71,10 +71,10 @@ class Fit:
     """replace a world model that is there"""
 
     def run(self) -> None:
-        from envs.files import require_free
+        from envs.artifact import require_artifact_place
         from envs.logs import open_log
 
-        require_free(self.out, self.overwrite)
+        require_artifact_place(self.out, self.overwrite)
         log = open_log(self.logs)
         from experiments.fit import fit_world_model
         from experiments.quality_text import quality_lines
@@ -102,9 +102,9 @@ class Evolve:
     """replace a bandit that is there"""
 
     def run(self) -> None:
-        from envs.files import require_free
+        from envs.artifact import require_artifact_place
 
-        require_free(self.out, self.overwrite)
+        require_artifact_place(self.out, self.overwrite)
         from experiments.evolve import evolve_bandit
 
         history = evolve_bandit(
@@ -130,9 +130,9 @@ class Train:
     """replace a policy that is there"""
 
     def run(self) -> None:
-        from envs.files import require_free
+        from envs.artifact import require_artifact_place
 
-        require_free(self.out, self.overwrite)
+        require_artifact_place(self.out, self.overwrite)
         from agents.agent_policy import save_policy
         from envs.threads import torch_threads
         from experiments.train import provenance_of, train

@@ -5,7 +5,7 @@ from typing import Literal
 
 from agents.configs import PPOConfig
 from envs.errors import require
-from planners.configs import CEMConfig, MCTSConfig
+from planners.configs import MCTSConfig, RandomShootingConfig
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
 from worldmodels.configs import EnsembleConfig, FitConfig
 
@@ -21,6 +21,12 @@ class ImaginationConfig:
     uncertainty_quantile: float | None = None
     """truncate where the model is less certain than at this quantile of the logged steps; None for never"""
 
+    def __post_init__(self) -> None:
+        require(self.start in ("initial", "any"), "imagination's start", "to be initial or any", self.start)
+        require(self.horizon is None or self.horizon >= 1, "imagination's horizon", "of at least 1", self.horizon)
+        quantile = self.uncertainty_quantile
+        require(quantile is None or 0 <= quantile <= 1, "uncertainty_quantile", "in [0, 1]", quantile)
+
 
 @dataclass(frozen=True)
 class TransferConfig:
@@ -32,9 +38,9 @@ class TransferConfig:
     """who makes the logs: random, or mixed (random and a weak scripted rule)"""
     log_steps: int = 10_000
     """real steps to log"""
-    real_steps: int = 102_400
+    real_steps: int = 61_440
     """PPO's steps on the real environment's dynamics"""
-    model_steps: int = 102_400
+    model_steps: int = 61_440
     """PPO's steps inside the world model"""
     bandit_steps: int = 4_096
     """PPO's steps in the bandit; the same as in its evolution"""
@@ -58,8 +64,8 @@ class TransferConfig:
     """real episodes that score an agent during evolution"""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """the agent, the same on every stand-in; its total_steps is replaced by real_, model_ and bandit_steps"""
-    cem: CEMConfig = field(default_factory=CEMConfig)
-    """trajectory optimisation on the world model"""
+    shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
+    """random shooting on the world model"""
     mcts: MCTSConfig = field(default_factory=MCTSConfig)
     """tree search on the world model"""
     observation_names: tuple[str, ...] = ()
@@ -71,4 +77,5 @@ class TransferConfig:
         for name in ("log_steps", "real_steps", "model_steps", "bandit_steps", "num_seeds", "num_episodes"):
             require(getattr(self, name) >= 1, f"the study's {name}", "of at least 1", getattr(self, name))
         require(self.evolution_episodes >= 1, "evolution_episodes", "of at least 1", self.evolution_episodes)
-        require(self.seed >= 0, "the study's seed", "of at least 0", self.seed)
+        last = 2**32 - self.num_seeds
+        require(0 <= self.seed <= last, "the study's seed", f"from 0 to {last}", self.seed)

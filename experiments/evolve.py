@@ -11,7 +11,8 @@ from agents.actor_critic import Params, to_env_action
 from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.ppo import Hyperparameters
-from envs.errors import unknown_name
+from envs.artifact import require_artifact_place
+from envs.errors import require, unknown_name
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
 from experiments.worlds import FUNCTIONAL_COPIES
@@ -67,10 +68,13 @@ def evolve_bandit(
         progress: title of the progress bar, or None for no bar.
 
     Raises:
-        InputError: an environment without a compiled copy, or ``out`` exists.
+        InputError: an environment without a compiled copy, a number out of range, or ``out`` exists.
     """
+    require_artifact_place(Path(out), overwrite)
     if env_id not in FUNCTIONAL_COPIES:
         raise unknown_name("environment with compiled dynamics, which evolution needs,", env_id, FUNCTIONAL_COPIES)
+    require(num_episodes >= 1, "the episodes that score an agent", "to be at least 1", num_episodes)
+    require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
     evolution, started = evolution or EvolutionConfig(), time.perf_counter()
     real = make_classic_control(env_id)
     env = Bandit(real.spec, bandit or BanditConfig())

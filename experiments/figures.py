@@ -171,7 +171,7 @@ def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
     limit = float(np.abs(advantage).max()) or 1.0
     with mpl.rc_context(_STYLE):
         figure = Figure((9.2, 3.4), layout="constrained")
-        left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+        left, right = figure.subplots(1, 2)
         extent = (x[0], x[-1], y[0], y[-1])
         image = left.imshow(
             advantage, origin="lower", aspect="auto", extent=extent, cmap="RdBu", vmin=-limit, vmax=limit
@@ -191,8 +191,10 @@ def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
         )
         right.set_title("where its contexts lie")
         right.legend(markerscale=4)
-        right.set_xlim(x[0], x[-1])
-        right.set_ylim(y[0], y[-1])
+        everything = np.concatenate([rewards["real"], rewards["contexts"]])
+        (left_end, bottom), (right_end, top) = np.percentile(everything, [0.5, 99.5], axis=0)
+        right.set_xlim(left_end, right_end)
+        right.set_ylim(bottom, top)
         for axes in (left, right):
             axes.grid(visible=False)
             axes.set_xlabel(names[rewards["axes"][0]])

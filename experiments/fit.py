@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from envs.artifact import require_artifact_place
 from envs.logs import Log
 from envs.world_model import ModelState
 from worldmodels.configs import EnsembleConfig, FitConfig
@@ -37,6 +38,7 @@ def fit_world_model(
     Raises:
         InputError: too few episodes, spaces that an ensemble cannot model, or ``out`` exists.
     """
+    require_artifact_place(Path(out), overwrite)
     fit = fit or FitConfig()
     model = fit_ensemble(log, ensemble, fit, progress)
     quality = measure(model, log, split_episodes(log.lengths, fit).test, seed=fit.seed)

@@ -17,10 +17,21 @@ def inspect_lines(path: Path, as_json: bool = False) -> list[str]:
     Raises:
         InputError: nothing there that Simulacra knows, or it is damaged.
     """
-    content = _describe(path)
+    try:
+        content = _describe(path)
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{path} was damaged or edited: {error!r} is missing or wrong") from None
     if as_json:
         return [json.dumps(content, indent=2)]
-    return [f"{key + ':':<18}{value}" for key, value in content.items()]
+    return [f"{key + ':':<18}{_as_text(value)}" for key, value in content.items()]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return ("\n" + " " * 18).join(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _describe(path: Path) -> dict[str, Any]:
@@ -43,7 +54,7 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
         "observations": str(spec.observation_space),
         "actions": str(spec.action_space),
         "parameters": int(sum(np.size(tensor) for tensor in artifact.tensors.values())),
-        "configuration": json.dumps(artifact.config),
+        "configuration": artifact.config,
     }
     for key in ("trained_on", "seed", "log_sha256"):
         if key in provenance:
@@ -51,7 +62,7 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
     if "quality" in provenance:
         from experiments.quality_text import quality_lines
 
-        content["quality"] = "\n".join(quality_lines(provenance["quality"])).replace("\n", "\n" + " " * 18)
+        content["quality"] = quality_lines(provenance["quality"])
     if "history" in provenance:
         history = provenance["history"]
         content["evolution"] = (
@@ -76,7 +87,7 @@ def _describe_log(path: Path) -> dict[str, Any]:
         "return": f"mean {np.mean(returns):.1f}, from {min(returns):.1f} to {max(returns):.1f}",
         "terminated": f"{int(np.asarray(log.terminated).sum())} episodes",
         "sha256": log.sha256,
-        "source": json.dumps(log.manifest["source"]),
+        "source": log.manifest["source"],
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from agents.configs import PPOConfig
 from envs.errors import unknown_name
 from experiments.configs import TransferConfig
+from planners.configs import MCTSConfig, RandomShootingConfig
 from synthetic_envs.configs import EvolutionConfig
 from worldmodels.configs import FitConfig
 
@@ -14,6 +15,9 @@ CARTPOLE = TransferConfig(
         gae_lambda=0.95,
     ),
     evolution=EvolutionConfig(target=490.0),
+    # With an action held for 4 of 12 steps there are 8 sequences in all; MCTS spends about as many imagined steps.
+    shooting=RandomShootingConfig(horizon=12, hold=4, num_sequences=8),
+    mcts=MCTSConfig(num_simulations=6, hold=5, horizon=12, num_rollouts=2, rollout_hold=12),
     observation_names=("cart position (m)", "cart velocity (m/s)", "pole angle (rad)", "pole velocity (rad/s)"),
     bandit_axes=(2, 3),
 )  # fmt: skip

@@ -27,7 +27,7 @@ class Row:
 
     Attributes:
         world: what it was trained or planned on: ``real``, ``world-model``, ``bandit``, or ``none``.
-        method: ``ppo``, ``cem``, ``mcts`` or ``random``.
+        method: ``ppo``, ``random-shooting``, ``mcts`` or ``random``.
         seeds: the real returns.
         iqm: interquartile mean over seeds of a seed's mean return.
         ci_low: lower end of its 95% bootstrap interval over seeds.
@@ -110,11 +110,11 @@ def write_results(results: Results, folder: Path) -> None:
 def table_lines(results: Results) -> list[str]:
     """Returns the table as lines of text, for a terminal."""
     lines = [
-        f"{'world':<13}{'method':<9}{'return':>8}  {'95% interval':<18}{'worst':>7}{'real steps':>13}{'seconds':>9}"
+        f"{'world':<13}{'method':<17}{'return':>8}  {'95% interval':<18}{'worst':>7}{'real steps':>13}{'seconds':>9}"
     ]
     for row in results.rows:
         mark = {True: "  solved", False: "", None: ""}[results.solved(row)]
         interval = f"[{row.ci_low:.1f}, {row.ci_high:.1f}]"
-        lines.append(f"{row.world:<13}{row.method:<9}{row.iqm:>8.1f}  {interval:<18}{row.worst:>7.1f}"
+        lines.append(f"{row.world:<13}{row.method:<17}{row.iqm:>8.1f}  {interval:<18}{row.worst:>7.1f}"
                      f"{row.real_steps:>13,}{row.seconds:>9.1f}{mark}")  # fmt: skip
     return lines

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import InputError
-from envs.files import read_json, write_json
+from envs.files import read_json, require_place, write_json
 
 
 class RunFolder:
@@ -34,17 +34,20 @@ class RunFolder:
             raise InputError("expected at most one of --resume and --overwrite, got both")
         if path.exists() and not path.is_dir():
             raise InputError(f"expected a folder for the run at {path}, found a file")
+        require_place(path)
         if path.is_dir() and any(path.iterdir()):
             self._open_old(config, resume, overwrite)
         (path / "stages").mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", config)
 
     def _open_old(self, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
-        if not (self.path / "config.json").is_file():
+        if not _is_run(self.path):
             raise InputError(f"expected a new or empty folder or an older run at {self.path}, found other files there")
         if overwrite:
             shutil.rmtree(self.path)
         elif resume:
+            if not (self.path / "config.json").is_file():
+                return
             changed = differences(read_json(self.path / "config.json"), config)
             if changed:
                 raise InputError(f"cannot resume {self.path} with another configuration: {'; '.join(changed)}")
@@ -59,6 +62,12 @@ class RunFolder:
         if not file.is_file():
             write_json(file, work())
         return read_json(file)
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a run wrote ``path``; one that was killed at once has no configuration there yet, and nothing else."""
+    names = {file.name for file in path.iterdir() if not file.name.startswith(".")}
+    return names == {"stages"} or names >= {"stages", "config.json"}
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:

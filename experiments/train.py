@@ -15,6 +15,7 @@ from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.hosted import train_hosted
 from agents.ppo import Hyperparameters
+from envs.errors import require
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
 from envs.spec import EnvSpec, spec_of
@@ -68,8 +69,10 @@ def train(world: World, config: PPOConfig, seeds: Sequence[int], progress: str |
         progress: title of a progress bar, or None for no bar.
 
     Raises:
-        InputError: spaces that PPO cannot serve.
+        InputError: spaces that PPO cannot serve, or a seed out of range.
     """
+    for seed in seeds:
+        require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
     run = _train_compiled if world.functional else _train_hosted
     points, finals = [], []
     total = config.num_updates * config.steps_per_update * len(seeds)

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 
-from envs.errors import InputError
+from envs.errors import InputError, unknown_name
 from envs.evaluate import evaluate
 from envs.logs import Log, open_log
 from envs.policy import Policy, RandomPolicy
 from envs.record import record
-from envs.spec import spec_of
+from envs.spec import EnvSpec, spec_of
 from envs.threads import torch_threads
 from experiments.behaviours import make_behaviour
 from experiments.configs import TransferConfig
@@ -34,7 +34,7 @@ from experiments.report import write_report
 from experiments.results import Results, Row, SeedReturns, make_results, make_row, row_from_json, write_results
 from experiments.run_folder import RunFolder
 from experiments.train import provenance_of, train
-from experiments.worlds import open_world
+from experiments.worlds import FUNCTIONAL_COPIES, open_world
 from planners.configs import PlannerConfig
 from planners.planner_policy import PlannerPolicy, make_planner
 from synthetic_envs.saving import load_synthetic
@@ -68,11 +68,30 @@ def transfer(
     Raises:
         InputError: see `RunFolder`; an environment or a behaviour that the study cannot serve.
     """
-    behaviour = make_behaviour(config.behaviour, spec_of(config.env_id))
+    spec = spec_of(config.env_id)
+    behaviour = make_behaviour(config.behaviour, spec)
+    _require_served(config, spec)
     folder = RunFolder(Path(out), _as_json(config), resume, overwrite)
     with torch_threads(1):
         study = _Study(config, folder, behaviour, say, progress)
         return study.run()
+
+
+def _require_served(config: TransferConfig, spec: EnvSpec) -> None:
+    """Raises `InputError` for what a late stage would refuse, so that hours of work do not end in it."""
+    if config.env_id not in FUNCTIONAL_COPIES:
+        raise unknown_name("environment with compiled dynamics, which evolution needs,", config.env_id,
+                           FUNCTIONAL_COPIES)  # fmt: skip
+    if not isinstance(spec.action_space, spaces.Discrete):
+        raise InputError(f"expected Discrete actions for the study's tree search, {config.env_id} has "
+                         f"{spec.action_space}")  # fmt: skip
+    size = spaces.utils.flatdim(spec.observation_space)
+    if not all(0 <= axis < size for axis in config.bandit_axes):
+        raise InputError(f"expected bandit_axes among the {size} dimensions of the observation, "
+                         f"got {config.bandit_axes}")  # fmt: skip
+    if len(config.observation_names) not in (0, size):
+        raise InputError(f"expected {size} observation_names, one a dimension, or none, "
+                         f"got {config.observation_names}")  # fmt: skip
 
 
 def _as_json(config: TransferConfig) -> dict[str, Any]:
@@ -115,7 +134,7 @@ class _Study:
             "bandit-ppo": lambda: self._train(
                 "bandit", self.bandit_path, config.bandit_steps, history["real_steps"], history["seconds"]
             ),
-            "world-model-cem": lambda: self._plan("cem", config.cem, prepared),
+            "world-model-random-shooting": lambda: self._plan("random-shooting", config.shooting, prepared),
             "world-model-mcts": lambda: self._plan("mcts", config.mcts, prepared),
         }
         outcomes = {}
@@ -243,14 +262,9 @@ def bandit_rewards(path: Path, log: Log, axes: tuple[int, int], num_points: int 
     Returns:
         JSON with ``axes``, ``x`` ``[G]``, ``y`` ``[G]``, ``advantage`` ``[G][G]`` (the last action's reward minus the
         first's; for Box actions the upper bound's minus the lower's), ``contexts`` and ``real`` ``[N][2]``.
-
-    Raises:
-        InputError: axes that the observation does not have.
     """
     env, params = load_synthetic(path)
     size = spaces.utils.flatdim(env.spec.observation_space)
-    if not all(0 <= axis < size for axis in axes):
-        raise InputError(f"expected bandit_axes among the {size} dimensions of the observation, got {axes}")
     observed = np.asarray(log.observations)[:: max(1, len(log.observations) // 2000)]
     low, high = np.percentile(observed[:, axes], [0.5, 99.5], axis=0)
     x, y = (np.linspace(low[i], high[i], num_points, dtype=np.float32) for i in range(2))

@@ -47,6 +47,10 @@ def open_world(source: str | Path, imagination: ImaginationConfig) -> World:
         InputError: neither such a folder nor a known id.
     """
     if not Path(source).is_dir():
+        if Path(source).is_absolute() or str(source).startswith("."):
+            raise InputError(
+                f"expected the folder of a world model or of a synthetic environment at {source}, found none"
+            )
         return _real_world(str(source))
     kind = read_artifact_json(Path(source))["kind"]
     if kind == "world_model":

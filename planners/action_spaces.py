@@ -12,9 +12,9 @@ from envs.errors import InputError
 from envs.spec import EnvSpec
 
 _SERVED = {
-    "random_shooting": "Discrete or bounded Box",
-    "cem": "Discrete or bounded Box",
-    "mcts": "Discrete",
+    "random_shooting": ("Discrete", "bounded Box"),
+    "cem": ("Discrete", "bounded Box"),
+    "mcts": ("Discrete",),
 }
 
 
@@ -22,10 +22,11 @@ def require_served(spec: EnvSpec, planner: str) -> None:
     """Raises `InputError` naming the planners that serve the action space of ``spec`` unless ``planner`` does."""
     space = spec.action_space
     kind = "Discrete" if isinstance(space, spaces.Discrete) else "bounded Box" if _is_bounded_box(space) else None
-    if kind is None or kind not in _SERVED[planner]:
-        others = [name for name, served in _SERVED.items() if kind is not None and kind in served]
-        hint = f"these planners can: {', '.join(others)}" if others else "no planner serves it yet"
-        raise InputError(f"{planner} expects a {_SERVED[planner]} action space, {spec.env_id} has {space}; {hint}")
+    if kind not in _SERVED[planner]:
+        others = [name for name, served in _SERVED.items() if kind in served]
+        hint = f"planners that serve it: {', '.join(others)}" if others else "no planner serves it"
+        expected = " or ".join(_SERVED[planner])
+        raise InputError(f"{planner} expects a {expected} action space, {spec.env_id} has {space}; {hint}")
 
 
 def _is_bounded_box(space: spaces.Space) -> bool:

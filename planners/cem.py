@@ -56,14 +56,12 @@ def cem(
         returns = imagine_returns(model, state, actions, config.discount, value_fn, outcomes)
         weights = elite_weights(returns, config.elite_fraction)
         parameters = family.refit(parameters, samples, weights)
-    centre = family.centre(parameters)
     value = (weights * torch.where(weights > 0, returns, 0.0)).sum(dim=1)
-    steps = hold_actions(centre.unsqueeze(1), config.hold, config.horizon).squeeze(1)
-    kept = shift(steps, family.centre(family.initial(len(value), 1, None))[:, 0])
+    steps = hold_actions(parameters.centre.unsqueeze(1), config.hold, config.horizon).squeeze(1)
     return Plan(
-        action=family.best_action(centre[:, 0]),
+        action=family.best_action(parameters.centre[:, 0]),
         value=torch.where(weights.sum(dim=1) > 0, value, -torch.inf),
-        warm_start=kept,
+        warm_start=shift(steps, family.initial(len(value), 1, None).centre[:, 0]),
     )
 
 

@@ -1,6 +1,6 @@
 """The distributions over action sequences that the cross-entropy method refits.
 
-Both have the same face: `initial`, `draw`, `to_actions`, `refit`, `centre`, `best_action`.
+Both have the same face: `initial`, `draw`, `to_actions`, `refit`, `best_action`.
 
 Shape legend: ``B`` rows, ``N`` sequences a row, ``K`` blocks of held actions, ``A`` the action's shape, ``n`` number
 of Discrete actions.
@@ -58,9 +58,6 @@ class Gaussian:
         any_elite = (weights.sum(dim=1) > 0).view(-1, *[1] * (mean.dim() - 1))
         return Parameters(torch.where(any_elite, centre, old.centre), torch.where(any_elite, spread, old.spread))
 
-    def centre(self, parameters: Parameters) -> Tensor:
-        return parameters.centre
-
     def best_action(self, centre: Tensor) -> Tensor:
         """Returns the action ``[B, *A]`` at a centre; a mean of clipped draws can leave the bounds by rounding."""
         return torch.clamp(centre, self._low, self._high)
@@ -102,9 +99,6 @@ class Categorical:
         centre = kept * old.centre + (1 - kept) * frequency
         any_elite = (weights.sum(dim=1) > 0).view(-1, 1, 1)
         return Parameters(torch.where(any_elite, centre, old.centre), old.spread)
-
-    def centre(self, parameters: Parameters) -> Tensor:
-        return parameters.centre
 
     def best_action(self, centre: Tensor) -> Tensor:
         """Returns the likeliest action ``[B]`` at a centre ``[B, n]``."""

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from envs.errors import InputError
+from envs.errors import require
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RandomShootingConfig:
 
     def __post_init__(self) -> None:
         _require_trajectory(self)
-        _require(self.choose in ("mean", "best"), "choose 'mean' or 'best'", self.choose)
+        require(self.choose in ("mean", "best"), "choose", "to be 'mean' or 'best'", self.choose)
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class CEMConfig:
 
     def __post_init__(self) -> None:
         _require_trajectory(self)
-        _require(self.num_sequences >= 2, "num_sequences of at least 2", self.num_sequences)
-        _require(self.iterations >= 1, "iterations of at least 1", self.iterations)
-        _require(0 < self.elite_fraction <= 1, "elite_fraction in (0, 1]", self.elite_fraction)
-        _require(0 <= self.smoothing < 1, "smoothing in [0, 1)", self.smoothing)
-        _require(0 < self.initial_std < math.inf, "initial_std above 0", self.initial_std)
-        _require(0 <= self.min_std < math.inf, "min_std of at least 0", self.min_std)
-        _require(0 <= self.min_probability <= 1, "min_probability in [0, 1]", self.min_probability)
+        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
+        require(self.iterations >= 1, "iterations", "of at least 1", self.iterations)
+        require(0 < self.elite_fraction <= 1, "elite_fraction", "in (0, 1]", self.elite_fraction)
+        require(0 <= self.smoothing < 1, "smoothing", "in [0, 1)", self.smoothing)
+        require(0 < self.initial_std < math.inf, "initial_std", "above 0", self.initial_std)
+        require(0 <= self.min_std < math.inf, "min_std", "of at least 0", self.min_std)
+        require(0 <= self.min_probability <= 1, "min_probability", "in [0, 1]", self.min_probability)
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ class MCTSConfig:
 
     def __post_init__(self) -> None:
         for name in ("num_simulations", "hold", "horizon", "num_rollouts", "rollout_hold"):
-            _require(getattr(self, name) >= 1, f"{name} of at least 1", getattr(self, name))
-        _require(0 < self.discount <= 1, "discount in (0, 1]", self.discount)
-        _require(0 <= self.pb_c_init < math.inf, "pb_c_init of at least 0", self.pb_c_init)
-        _require(0 < self.pb_c_base < math.inf, "pb_c_base above 0", self.pb_c_base)
-        _require(self.normalise in ("tree", "siblings"), "normalise 'tree' or 'siblings'", self.normalise)
-        _require(0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction in [0, 1]", self.dirichlet_fraction)
-        _require(0 < self.dirichlet_alpha < math.inf, "dirichlet_alpha above 0", self.dirichlet_alpha)
+            require(getattr(self, name) >= 1, name, "of at least 1", getattr(self, name))
+        require(0 < self.discount <= 1, "discount", "in (0, 1]", self.discount)
+        require(0 <= self.pb_c_init < math.inf, "pb_c_init", "of at least 0", self.pb_c_init)
+        require(0 < self.pb_c_base < math.inf, "pb_c_base", "above 0", self.pb_c_base)
+        require(self.normalise in ("tree", "siblings"), "normalise", "to be 'tree' or 'siblings'", self.normalise)
+        require(0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction", "in [0, 1]", self.dirichlet_fraction)
+        require(0 < self.dirichlet_alpha < math.inf, "dirichlet_alpha", "above 0", self.dirichlet_alpha)
 
 
 PlannerConfig = RandomShootingConfig | CEMConfig | MCTSConfig
@@ -122,10 +122,5 @@ PlannerConfig = RandomShootingConfig | CEMConfig | MCTSConfig
 
 def _require_trajectory(config: RandomShootingConfig | CEMConfig) -> None:
     for name in ("horizon", "num_sequences", "hold"):
-        _require(getattr(config, name) >= 1, f"{name} of at least 1", getattr(config, name))
-    _require(0 < config.discount <= 1, "discount in (0, 1]", config.discount)
-
-
-def _require(holds: bool, expected: str, got: object) -> None:
-    if not holds:
-        raise InputError(f"expected {expected}, got {got!r}")
+        require(getattr(config, name) >= 1, name, "of at least 1", getattr(config, name))
+    require(0 < config.discount <= 1, "discount", "in (0, 1]", config.discount)

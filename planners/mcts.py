@@ -2,7 +2,7 @@
 
 PUCT selection as in MuZero (Schrittwieser et al. 2020, arXiv 1911.08265); with the default evaluation, which is the
 mean return of imagined rollouts under a uniform prior, it needs no network. The tree lives in numba (`planners.tree`),
-the leaves of all roots are imagined and evaluated in batched torch calls, and states are kept in buffers ``[K, B, ...]``.
+the leaves of all roots are imagined and evaluated in batched torch calls, and states lie in buffers ``[K, B, ...]``.
 
 Departures: a step whose continuation is below 0.5 ends the episode, and its end is worth exactly 0 and is never
 stepped from; the default evaluation looks a fixed number of steps ahead of the root (a leaf deeper in the tree is
@@ -51,7 +51,7 @@ def mcts(
     generator: torch.Generator | None = None,
     evaluate_fn: EvaluateFn | None = None,
 ) -> SearchResult:
-    """Searches from each row of ``state`` ``[B, ...]``; rows never influence each other.
+    """Searches from each row of ``state`` ``[B, ...]``; rows share nothing but the generator.
 
     Args:
         model: imagines the steps.
@@ -68,17 +68,19 @@ def mcts(
     rows, (n, start) = num_rows(state), num_actions(model.spec)
     outcomes = generator if config.stochastic_model else None
     selection = Selection(float(config.pb_c_init), float(config.pb_c_base), config.normalise == "siblings")
-    leaves = _own(evaluate_fn) if evaluate_fn is not None else _rollouts(model, config, generator)
+    leaves = _rollouts(model, config, generator) if evaluate_fn is None else _own(evaluate_fn)
+    horizon = config.horizon if evaluate_fn is None else None
     root = leaves(state, np.zeros(rows, np.int64))
     prior = _add_root_noise(root.prior, config, generator)
     tree = new_tree(prior, root.value, _first_actions(rows, n, config, generator), config.num_simulations, selection)
     nodes = _StateBuffer(state, config.num_simulations + 1)
     for simulation in range(config.num_simulations):
         action = torch.from_numpy(tree.leaf_action).to(model.device) + start
-        edge = _step_held(model, nodes.get(tree.leaf_parent), action, config, outcomes)
+        depth = tree.depth[np.arange(rows), tree.leaf_parent].astype(np.int64) * config.hold
+        steps = None if horizon is None else torch.from_numpy(horizon - depth).to(model.device)
+        edge = _step_held(model, nodes.get(tree.leaf_parent), action, config, outcomes, steps)
         nodes.put(simulation + 1, edge.state)
-        depth = (tree.depth[np.arange(rows), tree.leaf_parent] + 1) * config.hold
-        leaf = leaves(edge.state, depth)
+        leaf = leaves(edge.state, depth + config.hold)
         discount = np.where(leaf.is_last, 0.0, _to_numpy(edge.discount))
         advance(tree, simulation, _to_numpy(edge.reward), discount, leaf.prior, leaf.value, selection)
     return _result(tree, model.spec, model.device)
@@ -147,12 +149,19 @@ class _Edge:
 
 
 def _step_held(
-    model: WorldModel, state: ModelState, action: Tensor, config: MCTSConfig, generator: torch.Generator | None
+    model: WorldModel,
+    state: ModelState,
+    action: Tensor,
+    config: MCTSConfig,
+    generator: torch.Generator | None,
+    steps: Tensor | None,
 ) -> _Edge:
-    """Imagines ``action`` ``[B]`` for ``hold`` steps."""
+    """Imagines ``action`` ``[B]`` for ``hold`` steps, of which each row counts only the first ``steps`` ``[B]``."""
     reward = torch.zeros(len(action), device=model.device)
     discount = torch.ones(len(action), device=model.device)
-    for _ in range(config.hold):
+    for t in range(config.hold):
+        if steps is not None:
+            discount = torch.where(steps > t, discount, 0.0)
         imagined = model.step(state, action, generator)
         state, ended = imagined.state, discount == 0
         reward = torch.where(ended, reward, reward + discount * imagined.reward)
@@ -199,7 +208,7 @@ def _result(tree: Tree, spec: EnvSpec, device: torch.device) -> SearchResult:
     added = children != NOT_ADDED
     visits = np.where(added, tree.visits[rows, children], 0).astype(np.int64)
     values = np.where(added, (tree.reward + tree.discount * tree.value)[rows, children], np.nan)
-    most = np.where(visits == visits.max(axis=1, keepdims=True), values, -np.inf)
+    most = np.where(added & (visits == visits.max(axis=1, keepdims=True)), values, -np.inf)
     order = (tree.first[:, None] + np.arange(visits.shape[1])) % visits.shape[1]
     action = order[rows[:, 0], most[rows, order].argmax(axis=1)] + num_actions(spec)[1]
     return SearchResult(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.errors import InputError
 from envs.world_model import ModelState, WorldModel
 from planners.cem import cem
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
@@ -26,7 +27,13 @@ def make_planner(
         config: settings; their class says which planner.
         value_fn: value at the horizon, for random shooting and CEM.
         evaluate_fn: prior and value of leaves, for MCTS.
+
+    Raises:
+        InputError: a function that this planner does not take.
     """
+    searches = isinstance(config, MCTSConfig)
+    if (searches and value_fn is not None) or (not searches and evaluate_fn is not None):
+        raise InputError("expected evaluate_fn for MCTS only, and value_fn for trajectory planners only, got the other")
 
     def plan(
         model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: Tensor | None
@@ -45,8 +52,8 @@ def make_planner(
 class PlannerPolicy:
     """An `envs.policy.Policy` that plans at every step on a model's state, which it updates with every observation.
 
-    Its state is ``{"seed": [B], "step": [B], "model": ModelState, "action": [B, *A], "warm_start": [B, ...]}``, the last
-    three None before the first step. The policy object itself remembers nothing.
+    Its state is ``{"seed": [B], "step": [B], "model": ModelState, "action": [B, *A], "warm_start": [B, ...]}``, of
+    which the last three are None before the first step. The policy object itself remembers nothing.
 
     One generator serves all rows of a step, seeded from the first row's seed and the step: the same seed and the same
     rows give the same actions, bit for bit.

@@ -72,10 +72,8 @@ def _mean_by_first_action(first: Tensor, returns: Tensor, spec: EnvSpec) -> Tens
 
 
 def _random_argmax(scores: Tensor, returns: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Returns the index ``[B]`` of the best score: first actions of equal score by lot, within one the best return."""
+    """Returns the index ``[B]`` of the best score; among equals decides the own return, then the lot."""
     best = scores == scores.amax(dim=1, keepdim=True)
-    best &= (returns == torch.where(best, returns, -torch.inf).amax(dim=1, keepdim=True)) | ~best.any(
-        dim=1, keepdim=True
-    )
+    best &= returns == torch.where(best, returns, -torch.inf).amax(dim=1, keepdim=True)
     lots = torch.rand(scores.shape, device=scores.device, generator=generator)
     return torch.where(best, lots, -1.0).argmax(dim=1)

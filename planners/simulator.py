@@ -23,8 +23,9 @@ from envs.spec import EnvSpec, make_real
 from envs.world_model import Imagined, ModelState
 from planners.snapshots import Snapshot, snapshot_of
 
-_PROOFS = 3
-_PROOF_STEPS = 25
+_PROOF_EPISODES = 3
+_PROOF_STEPS = 24
+_STEPS_BETWEEN_RESTORES = 6
 
 
 class SimulatorModel:
@@ -101,27 +102,34 @@ class SimulatorModel:
 def prove_restorable(original: gymnasium.Env, copy: gymnasium.Env, snapshot: Snapshot) -> None:
     """Raises `InputError` unless ``copy``, restored from ``original``, then does the same, bit for bit.
 
-    Both are stepped with the same random actions, from several moments of several episodes.
+    Both are stepped with the same random actions, from the start and from the midst of several episodes; before each
+    restoring the copy is led elsewhere, through another number of steps, so that a hidden counter shows.
     """
-    actions = original.action_space
-    actions.seed(0)
-    for proof in range(_PROOFS):
-        original.reset(seed=proof)
-        copy.reset(seed=1000 + proof)
-        for warm_up in range(2):
-            snapshot.restore(copy.unwrapped, snapshot.capture(original.unwrapped))
-            for step in range(_PROOF_STEPS):
-                action = actions.sample()
-                left, right = original.step(action), copy.step(action)
-                if not _same_outcome(left, right):
-                    raise InputError(
-                        f"the state of {original.unwrapped} cannot be restored exactly: a restored copy went its own "
-                        f"way {step + 1} steps later, so it is random or remembers more than was captured"
-                    )
-                if left[2]:
-                    break
-            if warm_up == 0 and left[2]:
-                original.reset(seed=proof)
+    original.action_space.seed(0)
+    for episode in range(_PROOF_EPISODES):
+        original.reset(seed=episode)
+        ended, steps = False, 0
+        while not ended and steps < _PROOF_STEPS:
+            if steps % _STEPS_BETWEEN_RESTORES == 0:
+                _lead_elsewhere(copy, steps)
+                snapshot.restore(copy.unwrapped, snapshot.capture(original.unwrapped))
+            action = original.action_space.sample()
+            outcome = original.step(action)
+            same = _same_outcome(outcome, copy.step(action))
+            states = snapshot.capture(original.unwrapped), snapshot.capture(copy.unwrapped)
+            if not same or not np.array_equal(*states):
+                raise InputError(
+                    f"the state of {original.unwrapped} cannot be restored exactly: a restored copy went its own way "
+                    f"within {_STEPS_BETWEEN_RESTORES} steps, so it is random or remembers more than was captured"
+                )
+            ended, steps = bool(outcome[2]), steps + 1
+
+
+def _lead_elsewhere(env: gymnasium.Env, seed: int) -> None:
+    env.reset(seed=1000 + seed)
+    for _ in range(1 + seed // _STEPS_BETWEEN_RESTORES):
+        if env.step(env.action_space.sample())[2]:
+            env.reset()
 
 
 def _same_outcome(left: tuple, right: tuple) -> bool:

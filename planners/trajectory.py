@@ -59,7 +59,7 @@ def imagine_returns(
 def draw_sequences(
     spec: EnvSpec, sizes: tuple[int, int, int], hold: int, device: torch.device, generator: torch.Generator | None
 ) -> tuple[Tensor, bool]:
-    """Returns uniformly random action sequences ``[B, N, H, *A]`` for ``sizes = (B, N, H)``, and whether they are drawn.
+    """Returns uniformly random action sequences ``[B, N, H, *A]`` for ``sizes = (B, N, H)``, and whether they are such.
 
     Where all distinct sequences of a Discrete space, held for ``hold`` steps, are at most N, they are returned instead,
     each once (then there may be fewer than N, and the rows share memory).

@@ -27,7 +27,8 @@ class Tree(NamedTuple):
         parent: node ``[B, K]`` int32 above each node.
         visits: ``[B, K]`` int32.
         value: mean return ``[B, K]`` float64 from each node on.
-        reward: ``[B, K]`` float64 of the step into each node.
+        reward: ``[B, K]`` float64 of the step into each node; -inf where the model imagined no finite numbers. Such a
+            step is never taken again and counts nowhere.
         discount: ``[B, K]`` float64 of the step into each node; 0 where that step ended the episode.
         prior: ``[B, K, A]`` float64.
         depth: edges ``[B, K]`` int32 from the root.
@@ -35,7 +36,8 @@ class Tree(NamedTuple):
         extremes: lowest and highest value ``[B, 2]`` float64 of any action taken so far.
         leaf_parent: node ``[B]`` int64 that the current simulation steps from.
         leaf_action: action ``[B]`` int64, counted from 0, that it takes there.
-        leaf: node ``[B]`` int64 that this leads to where it ended the episode before (nothing is added), or `NOT_ADDED`.
+        leaf: node ``[B]`` int64 that this leads to where that is known to end the episode, and nothing is added; else
+            `NOT_ADDED`.
     """
 
     children: np.ndarray
@@ -82,7 +84,7 @@ def new_tree(
         leaf_action=np.zeros(rows, np.int64),
         leaf=np.full(rows, NOT_ADDED, np.int64),
     )
-    tree.prior[:, 0], tree.value[:, 0], tree.visits[:, 0] = prior, value, 1
+    tree.prior[:, 0], tree.value[:, 0], tree.visits[:, 0] = prior, np.where(np.isfinite(value), value, 0.0), 1
     select_leaves(tree, selection)
     return tree
 
@@ -127,11 +129,10 @@ def select_leaves(tree: Tree, selection: Selection) -> None:
 
 @njit(cache=True)
 def _add(tree: Tree, row: int, node: int, reward: float, discount: float, value: float) -> None:
-    """Adds a node. Where the model imagined no finite number, it is an end as bad as the worst seen so far."""
     tree.children[row, tree.leaf_parent[row], tree.leaf_action[row]] = node
     tree.parent[row, node] = tree.leaf_parent[row]
-    if not np.isfinite(reward + discount * value):
-        reward, discount = min(0.0, tree.extremes[row, 0]), 0.0
+    if not (np.isfinite(reward) and (discount == 0.0 or np.isfinite(discount * value))):
+        reward, discount = -np.inf, 0.0
     tree.depth[row, node] = tree.depth[row, tree.leaf_parent[row]] + 1
     tree.reward[row, node] = reward
     tree.discount[row, node] = discount
@@ -140,6 +141,8 @@ def _add(tree: Tree, row: int, node: int, reward: float, discount: float, value:
 
 @njit(cache=True)
 def _back_up(tree: Tree, row: int, node: int) -> None:
+    if tree.reward[row, node] == -np.inf:
+        return
     value = tree.value[row, node]
     tree.visits[row, node] += 1
     while node != 0:
@@ -171,7 +174,7 @@ def _best_action(tree: Tree, row: int, node: int, selection: Selection) -> int:
     growth = np.log((visits + selection.pb_c_base + 1.0) / selection.pb_c_base)
     weight = (selection.pb_c_init + growth) * np.sqrt(visits)
     low, high = _extremes(tree, row, node, selection)
-    best, best_score = 0, -np.inf
+    best, best_score = tree.first[row], -np.inf
     num_actions = tree.children.shape[2]
     for turn in range(num_actions):
         action = (tree.first[row] + turn) % num_actions
@@ -179,7 +182,7 @@ def _best_action(tree: Tree, row: int, node: int, selection: Selection) -> int:
         score, child_visits = 0.0, 0
         if child != NOT_ADDED:
             child_visits = tree.visits[row, child]
-            action_value = tree.reward[row, child] + tree.discount[row, child] * tree.value[row, child]
+            action_value = tree.reward[row, child] + tree.discount[row, child] * tree.value[row, child]  # may be -inf
             score = (action_value - low) / max(high - low, RESOLUTION * max(1.0, abs(low), abs(high)))
         score += weight * tree.prior[row, node, action] / (1 + child_visits)
         if score > best_score:
@@ -195,7 +198,7 @@ def _extremes(tree: Tree, row: int, node: int, selection: Selection) -> tuple[fl
     low = high = tree.value[row, node]
     for action in range(tree.children.shape[2]):
         child = tree.children[row, node, action]
-        if child != NOT_ADDED:
+        if child != NOT_ADDED and tree.reward[row, child] != -np.inf:
             action_value = tree.reward[row, child] + tree.discount[row, child] * tree.value[row, child]
             low, high = min(low, action_value), max(high, action_value)
     return low, high

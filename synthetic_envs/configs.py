@@ -17,7 +17,8 @@ class BanditConfig:
     def __post_init__(self) -> None:
         for name in ("state_hidden", "reward_hidden"):
             widths = getattr(self, name)
-            require(all(width >= 1 for width in widths), f"the bandit's {name}", "of widths of at least 1", widths)
+            whole = all(isinstance(width, int) and width >= 1 for width in widths)
+            require(whole, f"the bandit's {name}", "of whole widths of at least 1", widths)
 
 
 @dataclass(frozen=True)

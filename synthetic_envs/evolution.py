@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from evosax.algorithms import SNES
 
-from envs.functional import Params
+from envs.functional import Params, strongly_typed
 from synthetic_envs.configs import EvolutionConfig
 
 TrainFn = Callable[[jax.Array, Params], Any]
@@ -75,7 +75,8 @@ def evolve(
     key, init_key = jax.random.split(jax.random.key(seed))
     strategy = SNES(config.population_size, init_params, fitness_shaping_fn=_shape_for_minimiser)
     settings = strategy.default_params.replace(std_init=config.sigma)
-    state = strategy.init(init_key, init_params, settings)
+    # evosax starts with weak types, which the first generation makes firm: left so, all would be compiled twice.
+    state = strongly_typed(strategy.init(init_key, init_params, settings))
     generation_fn = jax.jit(_make_generation(strategy, settings, train_fn, score_fn, config))
     met = 0
     for _ in range(config.num_generations):

@@ -15,6 +15,7 @@ import pytest
 from envs.functional import FunctionalEnv, step_auto_reset
 from envs.gymnax_adapter import CLASSIC_CONTROL, make_classic_control
 from envs.spaces import first_outside
+from envs.spec import spec_of
 
 
 def make_fast() -> FunctionalEnv:
@@ -29,8 +30,16 @@ def make_inverted_pendulum() -> FunctionalEnv:
     return make_brax("inverted_pendulum")
 
 
+def make_bandit(env_id: str) -> FunctionalEnv:
+    from synthetic_envs.bandit import Bandit
+    from synthetic_envs.configs import BanditConfig
+
+    return Bandit(spec_of(env_id), BanditConfig())
+
+
 ENVS: dict[str, Callable[[], FunctionalEnv]] = {
     **{env_id: lambda env_id=env_id: make_classic_control(env_id) for env_id in CLASSIC_CONTROL},
+    **{f"bandit/{env_id}": lambda env_id=env_id: make_bandit(env_id) for env_id in ("CartPole-v1", "Pendulum-v1")},
     "brax/fast": make_fast,
     "brax/inverted_pendulum": make_inverted_pendulum,
 }
@@ -176,7 +185,7 @@ def test_auto_reset_keeps_the_final_observation(case):
     for ends in (False, True):
         out = step(key, state, action, (case.params, ends))
         assert_close(out.final_observation, observation)
-        assert_close(out.observation, first if ends else observation)
+        assert_close(out.observation, first if ends or terminated or truncated else observation)
         assert_close(out.reward, reward)
         assert (out.terminated, out.truncated) == (terminated, truncated | ends)
         assert types_of(out.state) == types_of(next_state)

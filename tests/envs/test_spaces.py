@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from envs.errors import InputError
+from envs.spaces import first_outside, space_from_json, space_to_json
+
+SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, max_side=3)
+DTYPES = st.sampled_from([np.float32, np.float64, np.int8, np.uint8, np.int32, np.int64])
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> spaces.Box:
+    """Boxes of any dtype; float bounds may be infinite, and of any finite value."""
+    dtype, shape = draw(DTYPES), draw(SHAPES)
+    elements = {"allow_nan": False} if np.issubdtype(dtype, np.floating) else None
+    ends = arrays.arrays(dtype, (2, *shape), elements=arrays.from_dtype(np.dtype(dtype), **(elements or {})))
+    one, other = draw(ends)
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    if elements:  # Gymnasium wants an infinite bound on its own side only
+        low, high = np.where(np.isposinf(low), 0, low), np.where(np.isneginf(high), 0, high)
+        low, high = np.minimum(low, high), np.maximum(low, high)
+    return spaces.Box(low.astype(dtype), high.astype(dtype), shape, dtype)
+
+
+DISCRETE = st.builds(spaces.Discrete, st.integers(1, 9), start=st.integers(-5, 5))
+MULTI_BINARY = st.builds(spaces.MultiBinary, st.integers(1, 4) | st.lists(st.integers(1, 3), min_size=1, max_size=3))
+
+
+@st.composite
+def multi_discretes(draw: st.DrawFn) -> spaces.MultiDiscrete:
+    shape = draw(arrays.array_shapes(max_dims=2, max_side=3))
+    dtype = draw(st.sampled_from([np.int32, np.int64]))
+    nvec = draw(arrays.arrays(dtype, shape, elements=st.integers(1, 9)))
+    return spaces.MultiDiscrete(nvec, dtype, start=draw(arrays.arrays(dtype, shape, elements=st.integers(-5, 5))))
+
+
+ANY_SPACE = boxes() | DISCRETE | multi_discretes() | MULTI_BINARY
+
+
+@given(ANY_SPACE)
+@settings(deadline=None)
+def test_a_space_comes_back_equal_through_a_json_text(space):
+    back = space_from_json(json.loads(json.dumps(space_to_json(space), allow_nan=False)))
+    assert back == space
+    assert (back.dtype, back.shape) == (space.dtype, space.shape)
+
+
+def test_bounds_come_back_to_the_last_bit():
+    low = np.array([-np.inf, np.nextafter(np.float32(-1), np.float32(0)), -np.float32(0.1)], np.float32)
+    high = np.array([1e-45, np.inf, np.finfo(np.float32).max], np.float32)
+    back = space_from_json(json.loads(json.dumps(space_to_json(spaces.Box(low, high)))))
+    assert back.low.tobytes() == low.tobytes()
+    assert back.high.tobytes() == high.tobytes()
+
+
+def test_equal_bounds_are_written_once():
+    content = space_to_json(spaces.Box(0, 255, (64, 64, 3), np.uint8))
+    assert (content["low"], content["high"]) == ([0], [255])
+
+
+@pytest.mark.parametrize("space", [spaces.Text(3), spaces.Tuple([spaces.Discrete(2)]), spaces.Dict({})])
+def test_other_spaces_are_refused(space):
+    with pytest.raises(InputError, match="Box, Discrete, MultiDiscrete and MultiBinary"):
+        space_to_json(space)
+    with pytest.raises(InputError, match="Box, Discrete, MultiDiscrete and MultiBinary"):
+        first_outside(space, np.zeros(1))
+
+
+BOX = {"type": "Box", "shape": [2], "dtype": "float32", "low": [0.0], "high": [1.0]}
+DISCRETE_JSON = {"type": "Discrete", "n": 2, "start": 0, "dtype": "int64"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        7,
+        [],
+        {},
+        {"type": "Sphere"},
+        BOX | {"low": ["low"]},
+        BOX | {"low": [0.0, 0.0, 0.0]},
+        BOX | {"low": []},
+        BOX | {"low": None},
+        BOX | {"dtype": "float31"},
+        BOX | {"dtype": "uint8", "low": [-1]},
+        BOX | {"dtype": "int8", "high": ["inf"]},
+        BOX | {"shape": [-2]},
+        BOX | {"low": [2.0]},
+        DISCRETE_JSON | {"n": 0},
+        DISCRETE_JSON | {"n": "2"},
+        {"type": "MultiDiscrete", "nvec": [0], "start": [0], "dtype": "int64"},
+        {"type": "MultiBinary"},
+        {"type": "MultiBinary", "n": -1},
+    ],
+    ids=str,
+)
+def test_damaged_json_is_told_in_one_sentence(content):
+    with pytest.raises(InputError, match="expected the JSON of a Box, Discrete, MultiDiscrete and MultiBinary space"):
+        space_from_json(content)
+
+
+@pytest.mark.parametrize(
+    ("space", "values", "expected"),
+    [
+        (spaces.Box(-1, 1, (2,)), [[0, 0], [-1, 1]], None),
+        (spaces.Box(-1, 1, (2,)), [[0, 0], [0, 1.5], [9, 9]], 1),
+        (spaces.Box(-1, 1, (2,)), [[0, np.nan]], 0),
+        (spaces.Box(-np.inf, np.inf, (1,)), [[np.inf], [-np.inf], [np.nan]], 2),
+        (spaces.Box(-1, 1, ()), [0.0, -2.0], 1),
+        (spaces.Box(0, 1, (1, 2)), [[[0, 1]], [[0, 2]]], 1),
+        (spaces.Discrete(3), [0, 1, 2], None),
+        (spaces.Discrete(3), [2, 3], 1),
+        (spaces.Discrete(3), [0, -1], 1),
+        (spaces.Discrete(3, start=5), [5, 7, 4], 2),
+        (spaces.Discrete(3, start=5), [5, 7, 8], 2),
+        (spaces.Discrete(3), [1.0, 0.5], 1),
+        (spaces.Discrete(3), [np.nan], 0),
+        (spaces.Discrete(3), [np.inf], 0),
+        (spaces.MultiDiscrete([2, 3]), [[1, 2], [2, 2]], 1),
+        (spaces.MultiDiscrete([2, 3], start=[10, -1]), [[10, -1], [11, 1], [9, 0]], 2),
+        (spaces.MultiDiscrete([2, 3]), [[0.0, np.nan]], 0),
+        (spaces.MultiDiscrete([2, 3]), [[0.0, 0.5]], 0),
+        (spaces.MultiBinary(2), [[0, 1], [1, 1]], None),
+        (spaces.MultiBinary(2), [[0, 1], [0, 2]], 1),
+        (spaces.MultiBinary((1, 2)), [[[0, np.nan]]], 0),
+        (spaces.Discrete(3), [], None),
+    ],
+    ids=str,
+)
+def test_the_first_outside_is_found(space, values, expected):
+    assert first_outside(space, np.array(values)) == expected
+
+
+@given(ANY_SPACE, st.data())
+@settings(deadline=None)
+def test_it_agrees_with_gymnasium_row_by_row(space, data):
+    """Rows of values around the space's own, in its dtype, so that Gymnasium judges nothing but values."""
+    values = np.stack([np.asarray(space.sample()) for _ in range(4)])
+    row, change = data.draw(st.integers(0, 3)), data.draw(st.sampled_from([0, 1, -1, 3, -7]))
+    with np.errstate(over="ignore"):
+        values[row] += np.asarray(change).astype(values.dtype)
+    expected = [i for i, value in enumerate(values) if not space.contains(np.asarray(value))]
+    assert first_outside(space, values) == (expected[0] if expected else None)

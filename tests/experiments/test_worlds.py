@@ -1,0 +1,67 @@
+"""What an agent can be trained on, by a folder or an id."""
+
+import numpy as np
+import pytest
+
+from envs.errors import InputError
+from envs.spec import spec_of
+from experiments.configs import ImaginationConfig
+from experiments.worlds import FUNCTIONAL_COPIES, open_world
+
+AS_IS = ImaginationConfig()
+
+
+@pytest.mark.parametrize("env_id", FUNCTIONAL_COPIES)
+def test_real_environments_with_a_compiled_copy(env_id):
+    world = open_world(env_id, AS_IS)
+    assert (world.name, world.make_vector_env) == ("real", None)
+    world.spec.require_same(spec_of(env_id), "the compiled copy", "Gymnasium's own")
+    assert world.spec.max_episode_steps == spec_of(env_id).max_episode_steps
+
+
+def test_a_real_environment_without_a_copy_is_stepped_on_the_host():
+    world = open_world("FrozenLake-v1", AS_IS)
+    assert (world.name, world.functional, world.spec.env_id) == ("real", None, "FrozenLake-v1")
+    env = world.make_vector_env(3)
+    assert env.num_envs == 3
+    env.close()
+
+
+def test_a_world_model_takes_the_imagination_settings(shelf):
+    world = open_world(shelf / "model", ImaginationConfig(start="initial", horizon=2))
+    assert (world.name, world.functional, world.spec.env_id) == ("world_model", None, "CartPole-v1")
+    env = world.make_vector_env(5)
+    observations, _ = env.reset(seed=0)
+    assert observations.shape == (5, 4)
+    assert np.abs(observations).max() <= 0.05  # where CartPole's episodes start
+    _, _, terminated_1, truncated_1, _ = env.step(np.zeros(5, np.int64))
+    _, _, terminated_2, truncated_2, _ = env.step(np.zeros(5, np.int64))
+    assert not truncated_1.any()
+    assert truncated_2.any()  # by the horizon of 2
+    assert (terminated_1 | terminated_2 | truncated_2).all()
+    env.close()
+
+
+def test_a_synthetic_environment_is_functional(shelf):
+    world = open_world(str(shelf / "bandit"), AS_IS)
+    env, params = world.functional
+    assert (world.name, world.spec, world.make_vector_env) == ("synthetic_env", env.spec, None)
+    assert params
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("policy", "expected a world model or a synthetic environment to train on at .*policy, found a policy"),
+        ("log", "expected an artifact folder with an artifact.json at .*log, found none"),
+        ("nothing", "expected the folder of a world model or of a synthetic environment at .*nothing, found none"),
+    ],
+)
+def test_other_folders_are_refused(shelf, source, told):
+    with pytest.raises(InputError, match=told):
+        open_world(shelf / source, AS_IS)
+
+
+def test_unknown_ids_are_told_with_the_nearest():
+    with pytest.raises(InputError, match="unknown environment id 'CartPole-v7'; did you mean 'CartPole-v1'"):
+        open_world("CartPole-v7", AS_IS)

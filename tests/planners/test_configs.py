@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+
+from envs.errors import InputError
+from planners.configs import CEMConfig, MCTSConfig, RandomShootingConfig
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong"),
+    [
+        (RandomShootingConfig, {"horizon": 0}),
+        (RandomShootingConfig, {"num_sequences": 0}),
+        (RandomShootingConfig, {"choose": "median"}),
+        (RandomShootingConfig, {"discount": 0.0}),
+        (RandomShootingConfig, {"discount": float("nan")}),
+        (CEMConfig, {"hold": 0}),
+        (CEMConfig, {"num_sequences": 1}),
+        (CEMConfig, {"iterations": 0}),
+        (CEMConfig, {"elite_fraction": 1.5}),
+        (CEMConfig, {"elite_fraction": 0.0}),
+        (CEMConfig, {"smoothing": 1.0}),
+        (CEMConfig, {"initial_std": 0.0}),
+        (CEMConfig, {"min_std": -0.1}),
+        (CEMConfig, {"min_probability": 2.0}),
+        (MCTSConfig, {"num_simulations": 0}),
+        (MCTSConfig, {"horizon": 0}),
+        (MCTSConfig, {"num_rollouts": 0}),
+        (MCTSConfig, {"pb_c_base": 0.0}),
+        (MCTSConfig, {"normalise": "no"}),
+        (MCTSConfig, {"dirichlet_fraction": 1.1}),
+        (MCTSConfig, {"dirichlet_alpha": 0.0}),
+    ],
+)
+def test_settings_out_of_range_are_named(config: type, wrong: dict) -> None:
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(InputError, match=f"{name}.*{value}"):
+        config(**wrong)
+
+
+def test_settings_import_nothing_heavy() -> None:
+    heavy = "import sys, planners.configs; print({'torch', 'numba', 'numpy', 'gymnasium'} & set(sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"

@@ -1,0 +1,156 @@
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.utils import EzPickle
+
+from envs.errors import InputError
+from envs.world_model import index_state, repeat_state
+from planners.configs import MCTSConfig, RandomShootingConfig
+from planners.planner_policy import make_planner
+from planners.simulator import SimulatorModel
+from planners.snapshots import Snapshot
+
+CONTROL = ["CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1"]
+RESTORABLE = [*CONTROL, "CliffWalking-v1", "Taxi-v4"]
+
+
+def _make_frozen_lake(slippery: bool) -> Callable[[], gymnasium.Env]:
+    return lambda: gymnasium.make("FrozenLake-v1", is_slippery=slippery)
+
+
+@pytest.mark.parametrize(
+    "env", [*RESTORABLE, _make_frozen_lake(False)], ids=lambda env: env if isinstance(env, str) else "lake"
+)
+def test_steps_equal_the_real_environment_bit_for_bit(env: Any) -> None:
+    model = SimulatorModel(env)
+    lives = [gymnasium.make(env) if isinstance(env, str) else env() for _ in range(3)]
+    observations = np.stack([live.reset(seed=i)[0] for i, live in enumerate(lives)])
+    state = model.capture(lives, observations)
+    lives[0].action_space.seed(0)
+    running = np.ones(3, bool)
+    for _ in range(30):
+        actions = np.stack([np.asarray(lives[0].action_space.sample()) for _ in lives])
+        imagined = model.step(state, torch.as_tensor(actions))
+        for row in np.flatnonzero(running):
+            observation, reward, terminated, _, _ = lives[row].step(actions[row])
+            assert imagined.observation[row].numpy().tobytes() == np.asarray(observation).tobytes()
+            assert imagined.reward[row] == np.float32(reward)
+            assert imagined.continuation[row] == 1 - terminated
+            running[row] = not terminated
+        state = imagined.state
+    assert model.spec.max_episode_steps == lives[0].spec.max_episode_steps
+
+
+def test_states_can_be_indexed_and_repeated() -> None:
+    model = SimulatorModel("CartPole-v1")
+    state = model.encode(torch.tensor([[0.0, 0.1, 0.02, 0.3], [1.0, 0.0, 0.0, -0.5]]))
+    many = model.step(repeat_state(state, 2), torch.tensor([0, 1, 0, 1]))
+    one = model.step(index_state(state, torch.tensor([1])), torch.tensor([1]))
+    assert torch.equal(many.observation[3], one.observation[0])
+    assert not torch.equal(many.observation[0], many.observation[1])
+
+
+def test_an_ended_row_stays_where_it_is() -> None:
+    model = SimulatorModel("CartPole-v1")
+    state = model.encode(torch.tensor([[2.39, 3.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]))
+    first = model.step(state, torch.tensor([1, 1]))
+    second = model.step(first.state, torch.tensor([1, 1]))
+    assert first.continuation.tolist() == second.continuation.tolist() == [0, 1]
+    assert (first.reward.tolist(), second.reward.tolist()) == ([1, 1], [0, 1])
+    assert torch.equal(first.observation[0], second.observation[0])
+
+
+@pytest.mark.parametrize("env_id", RESTORABLE)
+def test_an_observation_that_shows_the_state_is_enough(env_id: str) -> None:
+    model, live = SimulatorModel(env_id), gymnasium.make(env_id)
+    observation, _ = live.reset(seed=3)
+    live.action_space.seed(0)
+    for _ in range(5):
+        observation, *_ = live.step(live.action_space.sample())
+    action = torch.as_tensor(np.asarray(live.action_space.sample())[None])
+    seen = model.step(model.encode(torch.as_tensor(np.asarray(observation)[None])), action)
+    exact = model.step(model.capture([live], np.asarray(observation)[None]), action)
+    torch.testing.assert_close(seen.observation, exact.observation, atol=1e-5, rtol=1e-5)
+
+
+class WindyCartPole(CartPoleEnv):
+    """Remembers more than its state: every fifth step a gust, counted in a place nobody captures."""
+
+    steps = 0
+
+    def step(self, action: int) -> tuple:
+        self.steps += 1
+        if self.steps % 5 == 0:
+            self.state[1] += 0.1
+        return super().step(action)
+
+
+class ForgetfulEnv(gymnasium.Env, EzPickle):
+    """Its ``deepcopy`` is a fresh environment, as with Box2D and MuJoCo."""
+
+    observation_space = gymnasium.spaces.Box(-9, 9, (1,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self) -> None:
+        EzPickle.__init__(self)
+        self._world = [0.0]
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        super().reset(seed=seed)
+        self._world = [float(self.np_random.random())]
+        return np.array(self._world, np.float32), {}
+
+    def step(self, action: int) -> tuple:
+        self._world[0] += 0.1
+        return np.array(self._world, np.float32), 0.0, False, False, {}
+
+
+def _capture_world(env: Any) -> np.ndarray:
+    return np.array(env._world)
+
+
+def _restore_world(env: Any, vector: np.ndarray) -> None:
+    env._world = vector.tolist()
+
+
+@pytest.mark.parametrize("make_env", [WindyCartPole, _make_frozen_lake(True)])
+def test_hidden_memory_and_chance_are_found_out(make_env: Callable) -> None:
+    with pytest.raises(InputError, match="cannot be restored exactly"):
+        SimulatorModel(make_env)
+
+
+@pytest.mark.parametrize("make_env", [ForgetfulEnv, "Blackjack-v1"])
+def test_an_unknown_environment_is_refused(make_env: Any) -> None:
+    with pytest.raises(InputError, match=r"cannot be restored, so it cannot be planned on; known are CartPole"):
+        SimulatorModel(make_env)
+
+
+def test_an_adapter_of_ones_own_is_taken_and_proved() -> None:
+    model = SimulatorModel(ForgetfulEnv, Snapshot(_capture_world, _restore_world))
+    with pytest.raises(InputError, match="does not show its state"):
+        model.encode(torch.zeros(1, 1))
+    with pytest.raises(InputError, match="cannot be restored exactly"):
+        SimulatorModel(ForgetfulEnv, Snapshot(_capture_world, lambda env, vector: None))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RandomShootingConfig(horizon=12, hold=4, num_sequences=8),
+        MCTSConfig(num_simulations=6, hold=5, horizon=12, num_rollouts=2, rollout_hold=12),
+    ],
+    ids=["random_shooting", "mcts"],
+)
+def test_planners_keep_the_real_pole_up(config: Any) -> None:
+    model, planner, live = SimulatorModel("CartPole-v1"), make_planner(config), gymnasium.make("CartPole-v1")
+    observation, _ = live.reset(seed=0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        plan = planner(model, model.capture([live], observation[None]), generator, None)
+        observation, _, terminated, _, _ = live.step(plan.action.item())
+        assert not terminated

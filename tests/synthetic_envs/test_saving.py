@@ -1,0 +1,109 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium import spaces
+from safetensors.numpy import load, save
+
+from envs.artifact import Artifact, load_artifact, save_artifact
+from envs.errors import InputError
+from envs.spec import EnvSpec
+from synthetic_envs.bandit import Bandit
+from synthetic_envs.saving import load_synthetic, save_synthetic
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    file = path / "artifact.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def edit_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
+    """Changes the tensors and forges the checksum, so that the file is whole."""
+    file = path / "tensors.safetensors"
+    tensors = load(file.read_bytes())
+    change(tensors)
+    file.write_bytes(save(tensors))
+    edit_json(path, tensors_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_it_comes_back_bit_for_bit(bandit: Bandit, saved: Path) -> None:
+    env, params = load_synthetic(saved)
+    assert env.config == bandit.config
+    assert env.spec == bandit.spec
+    jax.tree.map(np.testing.assert_array_equal, params, bandit.init_params(jax.random.key(7)))
+    assert {type(leaf) for leaf in jax.tree.leaves(params)} == {type(jnp.zeros(1))}
+    assert load_artifact(saved).provenance["seed"] == 7
+
+
+def test_what_exists_is_kept_unless_it_may_be_overwritten(bandit: Bandit, saved: Path) -> None:
+    with pytest.raises(InputError, match="already exists"):
+        save_synthetic(saved, bandit, bandit.default_params, {})
+    save_synthetic(saved, bandit, bandit.default_params, {}, overwrite=True)
+    jax.tree.map(np.testing.assert_array_equal, load_synthetic(saved)[1], bandit.default_params)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"family": "bandits"}, "unknown family of synthetic environment 'bandits'; did you mean 'bandit'"),
+        ({"kind": "policy"}, "expected a synthetic_env at .*, found a policy"),
+        ({"config": {"state_hidden": [8], "reward_hidden": [8, 5]}}, "do not fit its configuration"),
+        ({"config": {"state_hidden": [8], "reward_hidden": [8]}}, "do not fit its configuration"),
+        ({"config": {"state_hidden": [0], "reward_hidden": [8, 4]}}, "state_hidden of whole widths"),
+        ({"config": {"state_hidden": [8.0], "reward_hidden": [8, 4]}}, "state_hidden of whole widths"),
+        ({"config": {"state_hidden": 8}}, "expected the configuration of a bandit"),
+        ({"config": {"state_hidden": ["8"]}}, "state_hidden of whole widths"),
+        ({"config": {"depth": [8]}}, "expected the configuration of a bandit"),
+    ],
+    ids=str,
+)
+def test_edited_json_is_refused(saved: Path, changes: dict[str, Any], message: str) -> None:
+    edit_json(saved, **changes)
+    with pytest.raises(InputError, match=message):
+        load_synthetic(saved)
+
+
+def test_spaces_that_the_tensors_do_not_fit_are_refused(saved: Path) -> None:
+    other = EnvSpec("Toy-v0", spaces.Box(-1, 1, (5,), np.float32), spaces.Discrete(3))
+    edit_json(saved, spec=other.to_json())
+    with pytest.raises(InputError, match="do not fit its configuration"):
+        load_synthetic(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: tensors.pop("state/0/b"),
+        lambda tensors: tensors.update({"state/0/b": np.zeros(9, np.float32)}),
+        lambda tensors: tensors.update({"more": np.zeros(9, np.float32)}),
+        lambda tensors: tensors.update({"state/0/b/more": np.zeros(9, np.float32)}),
+        lambda tensors: tensors.clear(),
+    ],
+    ids=["one less", "another shape", "one more", "below another", "none"],
+)
+def test_edited_tensors_are_refused(saved: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
+    edit_tensors(saved, change)
+    with pytest.raises(InputError, match=r"do not fit its configuration|names of tensors"):
+        load_synthetic(saved)
+
+
+def test_changed_numbers_are_found_by_the_checksum(saved: Path) -> None:
+    blob = bytearray((saved / "tensors.safetensors").read_bytes())
+    blob[-1] ^= 1
+    (saved / "tensors.safetensors").write_bytes(blob)
+    with pytest.raises(InputError, match="truncated or changed"):
+        load_synthetic(saved)
+
+
+def test_other_artifacts_are_refused(bandit: Bandit, tmp_path: Path) -> None:
+    save_artifact(tmp_path / "policy", Artifact("policy", "ppo", bandit.spec, {}, {}))
+    with pytest.raises(InputError, match=r"expected a synthetic_env at .*policy, found a policy"):
+        load_synthetic(tmp_path / "policy")
+    with pytest.raises(InputError, match="expected an artifact folder"):
+        load_synthetic(tmp_path)
