@@ -130,7 +130,7 @@ def _minibatches(batch: Batch, key: jax.Array, num_minibatches: int) -> Batch:
 def loss(
     params: Params, batch: Batch, networks: ActorCritic, config: PPOConfig, hyper: Hyperparameters
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Returns the clipped surrogate loss (eq. 9) of a minibatch and its parts; rows of weight 0 do not count."""
+    """Returns a minibatch's loss (eq. 9; its policy term is eq. 7) and its parts; rows of weight 0 do not count."""
     weight = batch.weight / jnp.maximum(batch.weight.sum(), 1.0)
     log_prob, entropy = networks.log_prob_and_entropy(params, batch.observation, batch.action)
     ratio = jnp.exp(log_prob - batch.log_prob)

@@ -109,7 +109,7 @@ def test_rows_of_weight_zero_do_not_count_in_the_loss():
 
 
 def test_the_clipped_loss_by_hand():
-    """Ratios e and 1 with advantages normalised to +1 and -1: eq. 9 gives mean(min(e, 1.2), -1) = 0.1."""
+    """Ratios e and 1 with advantages normalised to +1 and -1: eq. 7 gives mean(min(e, 1.2), -1) = 0.1."""
     spec = probes.ConstantReward().spec
     networks = make_actor_critic(spec, CONFIG)
     params = jax.tree.map(jnp.zeros_like, networks.init(jax.random.key(0)))  # uniform policy, value 0
