@@ -7,10 +7,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from gymnasium import spaces
 
 from agents.actor_critic import ActorCritic, Params, make_actor_critic, to_env_action
 from agents.configs import PPOConfig
 from envs.artifact import Artifact, load_artifact, save_artifact
+from envs.artifact_contents import config_from_json, require_finite
 from envs.errors import InputError, unknown_name
 from envs.named_tensors import flatten_tensors, nest_tensors
 from envs.spec import EnvSpec
@@ -39,7 +41,10 @@ class AgentPolicy:
         padded = np.concatenate([observations, np.repeat(observations[-1:], padding, axis=0)])
         keys = None if state is None else np.concatenate([state, np.repeat(state[-1:], padding, axis=0)])
         action, keys = self._act(self.params, padded, keys)
-        action = np.asarray(action)[:num_rows].astype(self.spec.action_space.dtype)
+        space = self.spec.action_space
+        action = np.asarray(action)[:num_rows].astype(space.dtype)
+        if isinstance(space, spaces.Box):
+            action = np.clip(action, space.low, space.high)  # bounds of 0.1 in float64 lie below 0.1 in float32
         return action, None if keys is None else np.asarray(keys)[:num_rows]
 
 
@@ -65,10 +70,9 @@ def load_policy(path: Path | str, stochastic: bool = False) -> AgentPolicy:
     artifact = load_artifact(path, kind="policy")
     if artifact.family != "ppo":
         raise unknown_name("policy family", artifact.family, ["ppo"])
-    try:
-        config = PPOConfig(**{**artifact.config, "hidden": tuple(artifact.config["hidden"])})
-    except (TypeError, KeyError) as error:
-        raise InputError(f"expected the configuration of a PPO policy in {path}: {error}") from None
+    what = f"the PPO policy in {path}"
+    config = config_from_json(PPOConfig, artifact.config, what)
+    require_finite(artifact.tensors, what)
     params = nest_tensors(artifact.tensors)
     networks = make_actor_critic(artifact.spec, config)
     expected = jax.eval_shape(networks.init, jax.random.key(0))

@@ -2,13 +2,16 @@
 
 An artifact is a folder::
 
-    artifact.json         format version, kind, family, spec, configuration, provenance, SHA-256 of the tensors
+    artifact.json         format version, kind, family, spec, configuration, provenance, SHA-256 of the tensors and
+                          of all these fields
     tensors.safetensors   every weight and buffer
 
 It is written under a temporary name, flushed and renamed, so it is whole or absent. Loading one runs no code of it.
+The checksums find damage and edits by hand; they are no signature.
 """
 
 import hashlib
+import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -66,7 +69,17 @@ def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False)
     }
     with new_folder(Path(path), overwrite) as folder:
         (folder / "tensors.safetensors").write_bytes(blob)
-        write_json(folder / "artifact.json", content)
+        write_json(folder / "artifact.json", {**content, "json_sha256": json_sha256(content)})
+
+
+def json_sha256(content: Mapping[str, Any]) -> str:
+    """Returns the hex SHA-256 of all fields of an ``artifact.json`` but ``json_sha256`` itself, however it is laid out.
+
+    What is hashed is canonical JSON: sorted keys, no spaces.
+    """
+    # Through JSON first: a key that is a number is sorted as the text that it will be when the file is read.
+    plain = json.loads(json.dumps({name: value for name, value in content.items() if name != "json_sha256"}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def require_artifact_place(path: Path, overwrite: bool = False) -> None:
@@ -90,16 +103,18 @@ def load_artifact(path: Path | str, kind: str | None = None) -> Artifact:
         InputError: nothing there, another kind, a newer format, a wrong checksum, or tensors that are no safetensors.
     """
     path = Path(path)
-    content = read_artifact_json(path)
-    if kind is not None and content["kind"] != kind:
-        raise InputError(f"expected a {kind} at {path}, found a {content['kind']}")
+    content = read_artifact_json(path, kind)
     tensors = _read_tensors(path / "tensors.safetensors", content["tensors_sha256"])
     spec = EnvSpec.from_json(content["spec"])
     return Artifact(content["kind"], content["family"], spec, content["config"], tensors, content["provenance"])
 
 
-def read_artifact_json(path: Path) -> dict[str, Any]:
-    """Reads ``artifact.json`` alone and checks its version and fields; raises `InputError`."""
+def read_artifact_json(path: Path, kind: str | None = None) -> dict[str, Any]:
+    """Reads ``artifact.json`` alone and checks its version, fields, kind (None for any) and checksum, in this order.
+
+    Raises:
+        InputError: what is found wrong first.
+    """
     file = path / "artifact.json"
     if not file.is_file():
         raise InputError(f"expected an artifact folder with an artifact.json at {path}, found none")
@@ -110,11 +125,15 @@ def read_artifact_json(path: Path) -> dict[str, Any]:
     wrong = _what_is_wrong(content)
     if wrong is not None:
         raise InputError(f"expected a complete artifact in {file}, but it {wrong}")
+    if kind is not None and content["kind"] != kind:
+        raise InputError(f"expected a {kind} at {path}, found a {content['kind']}")
+    if json_sha256(content) != content["json_sha256"]:
+        raise InputError(f"{file} was changed after it was written: its SHA-256 is not the one that it records")
     return content
 
 
 def _what_is_wrong(content: dict[str, Any]) -> str | None:
-    missing = {"kind", "family", "spec", "config", "provenance", "tensors_sha256"} - content.keys()
+    missing = {"kind", "family", "spec", "config", "provenance", "tensors_sha256", "json_sha256"} - content.keys()
     if missing:
         return f"lacks {', '.join(sorted(missing))}"
     if content["kind"] not in KINDS:

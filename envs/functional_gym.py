@@ -23,10 +23,10 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.errors import InputError
+from envs.errors import InputError, unknown_name
 from envs.functional import EnvState, FunctionalEnv, Params
 from envs.functional_batch import Started, reset_rows, restart_rows, step_rows, step_rows_same_step
-from envs.spaces import first_outside
+from envs.spaces import checked_actions
 
 
 class FunctionalGymEnv(gymnasium.Env[np.ndarray, Any]):
@@ -44,6 +44,7 @@ class FunctionalGymEnv(gymnasium.Env[np.ndarray, Any]):
         self.params = functional.default_params if params is None else params
         self.observation_space = functional.spec.observation_space
         self.action_space = functional.spec.action_space
+        self._agent = f"the agent on {functional.spec.env_id}"
         self._key: jax.Array | None = None
         self._state: EnvState | None = None
 
@@ -62,7 +63,7 @@ class FunctionalGymEnv(gymnasium.Env[np.ndarray, Any]):
         """Steps once; raises `InputError` for an action outside the space, or where no episode is under way."""
         if self._state is None:
             raise InputError("expected a reset before this step: no episode is under way")
-        checked = _checked_actions(self.action_space, np.asarray(action)[None], np.ones(1, bool))[0]
+        checked = _for_jax(checked_actions(self.action_space, np.asarray(action)[None], 1, self._agent))[0]
         out = _step_one(self.functional, self._key, self._state, checked, self.params)
         self._key, self._state, observation, reward, *ends = out
         terminated, truncated = map(bool, ends)
@@ -97,12 +98,13 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.functional = functional
         self.params = functional.default_params if params is None else params
         self.num_envs = num_envs
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.autoreset_mode = _known_mode(autoreset_mode)
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = functional.spec.observation_space
         self.single_action_space = functional.spec.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._agent = f"the agent on {functional.spec.env_id}"
         self._rows: Started | None = None
         self._ended = np.zeros(num_envs, bool)  # rows that wait for a reset: never in SAME_STEP
 
@@ -137,7 +139,8 @@ class FunctionalVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             rows = np.flatnonzero(self._ended).tolist()
             raise InputError(f"expected a reset with a reset_mask before this step: the episodes of rows {rows} ended")
-        checked = _checked_actions(self.single_action_space, np.asarray(actions), ~self._ended)
+        space = self.single_action_space
+        checked = _for_jax(checked_actions(space, actions, self.num_envs, self._agent, ignored=self._ended))
         keys, state, _ = self._rows
         if self.autoreset_mode is AutoresetMode.SAME_STEP:
             out = step_rows_same_step(self.functional, keys, state, checked, self.params)
@@ -202,19 +205,16 @@ def _refuse_options(options: dict[str, Any]) -> None:
         raise InputError(f"expected no reset options of these names, got {sorted(options)}")
 
 
-def _checked_actions(space: gymnasium.Space, actions: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """Returns a copy of ``actions`` ``[B, *A]``, int32 or in the Box's dtype; the rows ``judged`` must be valid.
+def _known_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    known = [one.value for one in AutoresetMode]
+    if not isinstance(mode, AutoresetMode) and mode not in known:
+        raise unknown_name("autoreset mode", mode, known)
+    return AutoresetMode(mode)
 
-    The others, whose actions will be ignored, become 0.
-    """
-    shape = (len(judged), *(space.shape or ()))
-    if actions.shape != shape:
-        raise InputError(f"expected actions of shape {shape}, got {actions.shape}")
-    row = first_outside(space, actions[judged]) if judged.any() else None
-    if row is not None:
-        raise InputError(f"expected an action in {space}, got {actions[judged][row]}")
-    dtype = np.int32 if np.issubdtype(space.dtype, np.integer) else space.dtype
-    return np.where(judged.reshape(-1, *[1] * (actions.ndim - 1)), actions, 0).astype(dtype)
+
+def _for_jax(actions: np.ndarray) -> np.ndarray:
+    """Whole numbers as int32, the only width of JAX, which would narrow others by itself but compile anew for each."""
+    return actions.astype(np.int32) if np.issubdtype(actions.dtype, np.integer) else actions
 
 
 @partial(jax.jit, static_argnums=0)

@@ -16,6 +16,7 @@ from gymnax.environments.classic_control.mountain_car import MountainCar
 from gymnax.environments.classic_control.pendulum import Pendulum
 from gymnax.environments.environment import Environment
 
+from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import unknown_name
 from envs.functional import EnvState, Params, strongly_typed
 from envs.spec import spec_of
@@ -47,8 +48,6 @@ _GYMNAX: dict[str, type[Environment]] = {
     "MountainCarContinuous-v0": MendedMountainCarContinuous,
     "Pendulum-v1": Pendulum,
 }
-CLASSIC_CONTROL = tuple(_GYMNAX)
-"""Ids of the Gymnasium environments that `make_classic_control` has in JAX."""
 
 
 class ClassicControl:
@@ -89,6 +88,6 @@ def make_classic_control(env_id: str) -> ClassicControl:
     """Returns the environment, always the same object, so that everything compiled for it is compiled once.
 
     Raises:
-        InputError: ``env_id`` is none of `CLASSIC_CONTROL`.
+        InputError: ``env_id`` is none of `envs.classic_control.CLASSIC_CONTROL`.
     """
     return ClassicControl(env_id)

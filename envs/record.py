@@ -15,7 +15,7 @@ from envs.errors import InputError
 from envs.log_writer import LogWriter
 from envs.logs import Episode, Log, open_log
 from envs.policy import Policy
-from envs.spaces import first_outside
+from envs.spaces import checked_actions
 from envs.spec import make_real, spec_of
 
 
@@ -82,21 +82,11 @@ def _run_episode(policy: Policy, env: gymnasium.Env, env_seed: int, policy_seed:
     terminated = truncated = False
     while not (terminated or truncated) and len(actions) < max_steps:
         batch, state = policy.act(observations[-1][None], state)
-        actions.append(_checked_action(policy, np.asarray(batch)))
+        # In the space's dtype, so that the log holds what the environment gets.
+        actions.append(checked_actions(policy.spec.action_space, batch, 1, f"the policy for {policy.spec.env_id}")[0])
         observation, reward, terminated, truncated, _ = env.step(actions[-1])
         observations.append(np.array(observation))
         rewards.append(float(reward))
     stopped = not (terminated or truncated)
     columns = (np.stack(observations), np.stack(actions), np.array(rewards, np.float32))
     return Episode(*columns, bool(terminated), bool(truncated) or stopped)
-
-
-def _checked_action(policy: Policy, batch: np.ndarray) -> np.ndarray:
-    """The one action of a batch of one, in the space's dtype, so that the log holds what the environment got."""
-    space = policy.spec.action_space
-    shape = (1, *(space.shape or ()))
-    if batch.shape != shape:
-        raise InputError(f"expected actions of shape {shape} from the policy, got {batch.shape}")
-    if first_outside(space, batch) is not None:
-        raise InputError(f"the policy for {policy.spec.env_id} acted outside {space}: {batch[0]}")
-    return batch.astype(space.dtype)[0]

@@ -98,3 +98,37 @@ def first_outside(space: spaces.Space, values: np.ndarray) -> int | None:
             raise InputError(f"expected a {_SUPPORTED} space, got {space}")
     outside = ~inside.all(axis=tuple(range(1, inside.ndim)))
     return int(outside.argmax()) if outside.any() else None
+
+
+def checked_actions(
+    space: spaces.Space, actions: Any, num_rows: int, who: str, ignored: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns a copy of a batch of ``actions`` ``[N, *space.shape]`` in the space's dtype, once it was found inside.
+
+    Real numbers are judged as the environment will see them, after the cast, whole ones as they came.
+
+    Args:
+        space: the action space.
+        actions: what an agent gave, an array or what NumPy makes one of.
+        num_rows: ``N``.
+        who: where the actions come from, for the message ("the policy for CartPole-v1").
+        ignored: rows ``[N]`` bool whose action does not matter; they become 0.
+
+    Raises:
+        InputError: another shape, or an action outside the space (the first such row is shown).
+    """
+    values = np.asarray(actions)
+    expected = (num_rows, *(space.shape or ()))
+    if values.shape != expected:
+        raise InputError(f"expected actions of shape {expected} from {who}, got {values.shape}")
+    judged = np.arange(num_rows) if ignored is None else np.flatnonzero(~ignored)
+    chosen = values[judged]
+    if np.issubdtype(space.dtype, np.floating):
+        with np.errstate(over="ignore"):  # what the dtype cannot hold becomes infinite, and is judged as that
+            chosen = chosen.astype(space.dtype)
+    wrong = first_outside(space, chosen)
+    if wrong is not None:
+        raise InputError(f"expected actions inside {space} from {who}, got {chosen[wrong]} in row {judged[wrong]}")
+    checked: np.ndarray = np.zeros(expected, space.dtype)
+    checked[judged] = chosen
+    return checked

@@ -10,6 +10,9 @@ from gymnasium import spaces
 from envs.errors import InputError, unknown_name
 from envs.spaces import space_from_json, space_to_json
 
+STAND_INS = "simulacra/"
+"""How the ids of our own environments begin, which stand in for real ones."""
+
 
 @dataclass(frozen=True)
 class EnvSpec:
@@ -78,12 +81,19 @@ class EnvSpec:
 
 
 def make_real(env_id: str, **settings: Any) -> gymnasium.Env:
-    """Makes the reference Gymnasium environment; raises `InputError` with the nearest ids where there is none."""
+    """Makes the reference Gymnasium environment.
+
+    Raises:
+        InputError: an unknown id (the nearest ones are shown), one of our stand-ins, which is never what a result is
+            measured on, or an environment that cannot be made here or not with these ``settings``.
+    """
+    if env_id.rpartition(":")[2].startswith(STAND_INS):
+        raise InputError(f"expected a real environment, got {env_id!r}, which makes stand-ins")
     if ":" not in env_id and env_id not in gymnasium.registry:
         raise unknown_name("environment id", env_id, gymnasium.registry)
     try:
         return gymnasium.make(env_id, disable_env_checker=True, **settings)
-    except (gymnasium.error.Error, ImportError) as error:
+    except (gymnasium.error.Error, ImportError, TypeError) as error:
         raise InputError(f"environment {env_id!r} cannot be made here: {error}") from None
 
 

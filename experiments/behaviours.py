@@ -30,6 +30,9 @@ def _spin(observations: np.ndarray) -> np.ndarray:
 RULES: dict[str, Rule] = {"CartPole-v1": _push_under_the_pole, "MountainCar-v0": _push_along, "Pendulum-v1": _spin}
 
 
+BEHAVIOURS = ("random", "mixed")
+
+
 class NoisyRulePolicy:
     """Follows a rule, but acts at random with a probability that is drawn for each episode from ``epsilons``."""
 
@@ -62,7 +65,7 @@ def make_behaviour(name: str, spec: EnvSpec) -> Policy:
     if name == "random":
         return RandomPolicy(spec)
     if name != "mixed":
-        raise unknown_name("behaviour", name, ["mixed", "random"])
+        raise unknown_name("behaviour", name, BEHAVIOURS)
     if spec.env_id not in RULES:
         raise InputError(f"expected an environment with a scripted rule ({', '.join(RULES)}) for the mixed behaviour, "
                          f"got {spec.env_id}; record it with the random one")  # fmt: skip

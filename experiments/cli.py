@@ -1,6 +1,7 @@
 """``simulacra``: parses the command line, runs a command, and tells bad input in one sentence with exit code 2."""
 
 import io
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"simulacra: cannot read or write: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("simulacra: interrupted; what was finished is kept, and transfer --resume goes on", file=sys.stderr)
+        print("simulacra: interrupted (a transfer study goes on with --resume)", file=sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -38,18 +39,31 @@ def parse(arguments: Sequence[str]) -> Command:
     """Returns the command that the arguments spell; exits as argparse does on a usage error (2) or ``--help`` (0).
 
     Raises:
-        InputError: a setting out of range, or an unknown preset.
+        InputError: an unknown option or preset, one that is missing, or a setting out of range.
     """
     told = io.StringIO()
     try:
         with redirect_stderr(told):
             return _parse(arguments)
     except SystemExit as stopped:
-        # tyro draws a box around the error of a setting's own check: the sentence itself goes on instead.
-        if mistake := _mistake_behind(stopped):
-            raise mistake from None
-        print(told.getvalue(), end="", file=sys.stderr)
-        raise
+        # tyro draws a box around every error: its sentence, or that of a setting's own check, goes on instead.
+        if stopped.code in (0, None):
+            raise
+        raise _mistake_behind(stopped) or InputError(_sentence_of(told.getvalue())) from None
+
+
+def _sentence_of(box: str) -> str:
+    """Returns what tyro's box says in its first paragraph, and the options or commands that its second one names."""
+    text = "\n".join(line.strip("│ ") for line in box.splitlines() if line[:1] not in ("╭", "╰"))
+    paragraphs = [part.split() for part in re.split(r"\n[─-]+(?:\n|$)", text)]
+    if "╭" not in box:  # where the terminal's encoding has no such lines, the title is a paragraph of its own
+        paragraphs = paragraphs[1:]
+    first, hint = paragraphs[0], paragraphs[1] if len(paragraphs) > 1 else []
+    if hint[:1] == ["Perhaps"]:
+        near = list(dict.fromkeys(word for word in hint if word.startswith("--") and word != "--help"))
+        return f"{' '.join(first)}; did you mean {' or '.join(near)}?"
+    said = " ".join(first).removesuffix(".")
+    return f"{said}; {' '.join(hint).lower()}" if hint[:1] == ["Available"] else said
 
 
 def _mistake_behind(error: BaseException | None) -> InputError | None:

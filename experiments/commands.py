@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from agents.configs import PPOConfig
+from envs.errors import InputError
 from experiments.configs import ImaginationConfig, TransferConfig
 from experiments.presets import CARTPOLE
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
@@ -27,7 +28,7 @@ class Collect:
     behaviour: str = "random"
     """who acts: random, mixed (random and a weak scripted rule), or the folder of a policy"""
     source: Path | None = None
-    """import this instead: Minari, D4RL-style HDF5, Parquet, CSV or npz (docs/logs.md has the layouts)"""
+    """import this instead of recording: Minari, D4RL-style HDF5, Parquet, CSV or npz (docs/logs.md has the layouts)"""
     source_format: str | None = None
     """format of the source: minari, d4rl, parquet, csv or npz; by default from its name"""
     seed: int = 0
@@ -39,6 +40,8 @@ class Collect:
         from envs.logs import Log
 
         log: Log
+        if self.source_format is not None and self.source is None:
+            raise InputError("expected --source-format only together with --source")
         if self.source is not None:
             from envs.importers import import_log
 
@@ -46,13 +49,12 @@ class Collect:
         else:
             from envs.record import record
             from envs.spec import spec_of
-            from experiments.behaviours import make_behaviour
+            from experiments.behaviours import BEHAVIOURS, make_behaviour
             from experiments.policies import is_artifact, open_policy
 
             spec = spec_of(self.env)
-            policy = (
-                open_policy(self.behaviour) if is_artifact(self.behaviour) else make_behaviour(self.behaviour, spec)
-            )
+            saved = self.behaviour not in BEHAVIOURS and is_artifact(self.behaviour)
+            policy = open_policy(self.behaviour) if saved else make_behaviour(self.behaviour, spec)
             log = record(policy, self.env, self.steps, self.seed, self.out, self.overwrite, "recording")
         print(f"{log.num_steps:,} steps in {log.num_episodes:,} episodes at {self.out}")
 
@@ -111,7 +113,7 @@ class Evolve:
             self.env, self.agent, self.out, self.bandit, self.evolution, self.episodes, self.seed, self.overwrite
         )
         print(f"bandit at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
-              f"{history.seconds:.0f} s; fresh agents reach {max(history.check_mean):.1f}")  # fmt: skip
+              f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Train:
 
         with torch_threads(1):
             training = train(open_world(self.world, self.imagination), self.agent, [self.seed], "PPO")
-        provenance = {**provenance_of(self.agent, self.world, training), "seed": self.seed}
+        provenance = {**provenance_of(self.world, training), "seed": self.seed}
         save_policy(self.out, training.policies[0], provenance, self.overwrite)
         curve = training.curve
         print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.returns[0][-1]:.1f}")

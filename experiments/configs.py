@@ -53,7 +53,7 @@ class TransferConfig:
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
     """the world model"""
     fit: FitConfig = field(default_factory=FitConfig)
-    """its training"""
+    """its training; its seed is replaced by the study's"""
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     """how PPO uses it"""
     bandit: BanditConfig = field(default_factory=BanditConfig)

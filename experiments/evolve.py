@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from agents.actor_critic import Params, to_env_action
@@ -12,7 +13,7 @@ from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.ppo import Hyperparameters
 from envs.artifact import require_artifact_place
-from envs.errors import require, unknown_name
+from envs.errors import InputError, require, unknown_name
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
 from experiments.worlds import FUNCTIONAL_COPIES
@@ -21,24 +22,29 @@ from synthetic_envs.configs import BanditConfig, EvolutionConfig
 from synthetic_envs.evolution import Generation, evolve
 from synthetic_envs.saving import save_synthetic
 
+_INIT = 1
+"""Folded into the seed's key for the start of the search, so that it shares no draws with the search itself."""
+
 
 @dataclass(frozen=True)
 class EvolutionHistory:
-    """What an evolution did; ``G`` generations.
+    """What an evolution did; ``G`` generations, a number of which is null where it was not finite.
 
     Attributes:
         fitness_mean: mean real return over the population ``[G]``.
         fitness_best: best of the population ``[G]``.
         check_mean: mean real return of fresh agents trained in the search's centre ``[G]``.
         check_worst: the worst of them ``[G]``.
+        best_check: the highest of ``check_mean``, whose centre is kept; chosen as the highest of many, it flatters.
         real_steps: steps on the real dynamics, all generations together.
         seconds: wall time, compilation included.
     """
 
-    fitness_mean: list[float]
-    fitness_best: list[float]
-    check_mean: list[float]
-    check_worst: list[float]
+    fitness_mean: list[float | None]
+    fitness_best: list[float | None]
+    check_mean: list[float | None]
+    check_worst: list[float | None]
+    best_check: float
     real_steps: int
     seconds: float
 
@@ -90,28 +96,42 @@ def evolve_bandit(
 
     generations: list[Generation] = []
     with tqdm(total=evolution.num_generations, desc=progress, unit="gen", disable=progress is None, leave=False) as bar:
-        start = env.init_params(jax.random.key(seed))
+        start = env.init_params(jax.random.fold_in(jax.random.key(seed), _INIT))
         for generation in evolve(start, lambda k, p: training.train(k, p, hyper), score, evolution, seed):
             generations.append(generation)
             bar.update()
             bar.set_postfix_str(f"fitness {generation.fitness.mean():.0f}, held out {generation.check.mean():.0f}")
     history = _history(generations, time.perf_counter() - started)
+    best = best_generation(generations)
     provenance = {"seed": seed, "evolution": asdict(evolution), "agent": asdict(ppo), "history": asdict(history)}
-    save_synthetic(out, env, best_centre(generations), provenance, overwrite)
+    save_synthetic(out, env, best.centre, provenance, overwrite)
     return history
 
 
-def best_centre(generations: list[Generation]) -> Params:
-    """Returns the centre of the search whose fresh agents did best."""
-    return max(generations, key=lambda generation: generation.check.mean()).centre
+def best_generation(generations: list[Generation]) -> Generation:
+    """Returns the generation in whose centre fresh agents did best.
+
+    Raises:
+        InputError: no generation has a finite fitness and check: training or the environment diverged.
+    """
+    sound = [one for one in generations if np.isfinite(one.check).all() and np.isfinite(one.fitness).all()]
+    if not sound:
+        raise InputError("expected finite returns in some generation, got none: the agents diverge with these settings")
+    return max(sound, key=lambda generation: generation.check.mean())
 
 
 def _history(generations: list[Generation], seconds: float) -> EvolutionHistory:
     return EvolutionHistory(
-        fitness_mean=[float(g.fitness.mean()) for g in generations],
-        fitness_best=[float(g.fitness.max()) for g in generations],
-        check_mean=[float(g.check.mean()) for g in generations],
-        check_worst=[float(g.check.min()) for g in generations],
+        fitness_mean=[_known(g.fitness.mean()) for g in generations],
+        fitness_best=[_known(g.fitness.max()) for g in generations],
+        check_mean=[_known(g.check.mean()) for g in generations],
+        check_worst=[_known(g.check.min()) for g in generations],
+        best_check=float(best_generation(generations).check.mean()),
         real_steps=sum(g.real_steps for g in generations),
         seconds=seconds,
     )
+
+
+def _known(value: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return float(value) if np.isfinite(value) else None

@@ -148,7 +148,7 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
             ("check_mean", "fresh agents in the centre, mean", _COLOURS[2], 2.2),
             ("check_worst", "fresh agents in the centre, worst", _COLOURS[2], 1.0),
         ):
-            axes.plot(history[key], color=colour, linewidth=width, label=title)
+            axes.plot(np.array(history[key], float), color=colour, linewidth=width, label=title)
         if threshold is not None:
             axes.axhline(threshold, color="black", linestyle="--", linewidth=1)
         axes.set_xlabel("generation")
@@ -159,7 +159,7 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
 
 
 def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
-    """Draws what the bandit rewards: the action it pays best over two dimensions, and by how much; and its contexts.
+    """Draws what the bandit pays for the last action against the first over two dimensions, and where its contexts lie.
 
     Args:
         rewards: ``axes`` (two dimensions), ``x`` and ``y`` (grid values), ``advantage`` ``[Y][X]`` (reward of the

@@ -67,7 +67,7 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
         history = provenance["history"]
         content["evolution"] = (
             f"{len(history['fitness_mean'])} generations, {history['real_steps']:,} real steps, "
-            f"fresh agents reach {max(history['check_mean']):.1f}"
+            f"fresh agents reach {history['best_check']:.1f} in the best"
         )
     return content
 

@@ -31,9 +31,12 @@ def open_policy(
         stochastic: a saved policy samples its actions.
 
     Raises:
-        InputError: an unknown name, a model given to a policy that does not plan, or one of another environment.
+        InputError: an unknown name, a model given to a policy that does not plan or of another environment, or
+            sampling asked of what is no saved policy.
     """
     planners = planners or {}
+    if stochastic and (name in planners or name == "random"):
+        raise InputError(f"expected a saved policy to be sampled from, got {name!r}")
     if name in planners:
         return _planner(env_id or "", planners[name], model)
     if model is not None:

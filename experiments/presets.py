@@ -12,9 +12,9 @@ from worldmodels.configs import FitConfig
 CARTPOLE = TransferConfig(
     ppo=PPOConfig(
         num_envs=8, num_steps=32, num_epochs=4, num_minibatches=1, hidden=(64,), learning_rate=1e-2, gamma=0.99,
-        gae_lambda=0.95,
+        gae_lambda=0.95, entropy_coefficient=0.01,
     ),
-    evolution=EvolutionConfig(target=490.0),
+    evolution=EvolutionConfig(num_generations=80, target=490.0),
     # With an action held for 4 of 12 steps there are 8 sequences in all; MCTS spends about as many imagined steps.
     shooting=RandomShootingConfig(horizon=12, hold=4, num_sequences=8),
     mcts=MCTSConfig(num_simulations=6, hold=5, horizon=12, num_rollouts=2, rollout_hold=12),

@@ -10,8 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from envs.artifact import package_versions
 from envs.errors import InputError
 from envs.files import read_json, require_place, write_json
+
+_OURS = ("config.json", "stages", "logs", "worlds", "policies", "results.json", "results.csv", "report.html")
 
 
 class RunFolder:
@@ -19,13 +22,13 @@ class RunFolder:
 
     Args:
         path: the folder.
-        config: the resolved configuration as JSON, kept as ``config.json``.
+        config: the resolved configuration as JSON; kept in ``config.json``, beside the versions of the packages.
         resume: go on with the run that is there.
-        overwrite: delete the run that is there.
+        overwrite: delete the run that is there, and nothing else that may lie beside it.
 
     Raises:
         InputError: a run is there and neither was asked for; something else is there; or, when resuming, the
-            configuration is another one.
+            configuration or the installed packages are others.
     """
 
     def __init__(self, path: Path, config: dict[str, Any], resume: bool = False, overwrite: bool = False):
@@ -35,26 +38,39 @@ class RunFolder:
         if path.exists() and not path.is_dir():
             raise InputError(f"expected a folder for the run at {path}, found a file")
         require_place(path)
-        if path.is_dir() and any(path.iterdir()):
-            self._open_old(config, resume, overwrite)
+        content = {"config": config, "versions": package_versions()}
+        self.is_new = not (path.is_dir() and any(path.iterdir()))
+        if not self.is_new:
+            self._open_old(content, resume, overwrite)
         (path / "stages").mkdir(parents=True, exist_ok=True)
-        write_json(path / "config.json", config)
+        write_json(path / "config.json", content)
 
-    def _open_old(self, config: dict[str, Any], resume: bool, overwrite: bool) -> None:
+    def _open_old(self, content: dict[str, Any], resume: bool, overwrite: bool) -> None:
         if not _is_run(self.path):
             raise InputError(f"expected a new or empty folder or an older run at {self.path}, found other files there")
         if overwrite:
-            shutil.rmtree(self.path)
+            self.remove()
         elif resume:
             if not (self.path / "config.json").is_file():
                 return
-            changed = differences(read_json(self.path / "config.json"), config)
+            changed = differences(read_json(self.path / "config.json"), content)
             if changed:
-                raise InputError(f"cannot resume {self.path} with another configuration: {'; '.join(changed)}")
+                raise InputError(f"cannot resume {self.path} with other settings: {'; '.join(changed)}")
         else:
             raise InputError(
                 f"{self.path} already holds a run; give --resume to go on with it or --overwrite to replace it"
             )
+
+    def remove(self) -> None:
+        """Deletes the run, and the folder too where nothing else is in it."""
+        for name in _OURS:
+            place = self.path / name
+            if place.is_dir():
+                shutil.rmtree(place)
+            else:
+                place.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def stage(self, name: str, work: Callable[[], Any]) -> Any:
         """Returns the JSON outcome of ``work``, from the folder where the stage is already done."""

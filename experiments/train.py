@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -15,14 +16,15 @@ from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.hosted import train_hosted
 from agents.ppo import Hyperparameters
-from envs.errors import require
+from envs.errors import InputError, require
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
-from envs.spec import EnvSpec, spec_of
 from experiments.worlds import FUNCTIONAL_COPIES, World
 
 _CURVE_POINTS = 20
 _CURVE_EPISODES = 10
+_MEASURE = 1
+"""Folded into a seed's key for its learning curve, so that it shares no draws with the training."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def train(world: World, config: PPOConfig, seeds: Sequence[int], progress: str |
         progress: title of a progress bar, or None for no bar.
 
     Raises:
-        InputError: spaces that PPO cannot serve, or a seed out of range.
+        InputError: spaces that PPO cannot serve, a seed out of range, or a training that diverged.
     """
     for seed in seeds:
         require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
@@ -81,8 +83,10 @@ def train(world: World, config: PPOConfig, seeds: Sequence[int], progress: str |
             points.append((steps, row, returns))
             bar.update(total * len(points) // (_num_points(config) * len(seeds)) - bar.n)
             bar.set_postfix_str(f"return {returns:.0f}", refresh=False)
-            finals += [final] if final is not None else []
-    policies = [AgentPolicy(_policy_spec(world), config, params) for params in finals]
+            if final is not None:
+                _require_sound(final, seeds[row], steps)
+                finals.append(final)
+    policies = [AgentPolicy(world.spec, config, params) for params in finals]
     measured_on = "real dynamics" if world.spec.env_id in FUNCTIONAL_COPIES else "the world itself"
     places = sorted({point[0] for point in points})
     curves = [[point[2] for point in points if point[1] == row] for row in range(len(seeds))]
@@ -93,9 +97,10 @@ Point = tuple[int, int, float, Params | None]
 """Steps, row (which seed), return there, and the final parameters at a seed's last point."""
 
 
-def _policy_spec(world: World) -> EnvSpec:
-    """A policy belongs to the real environment that its world stands for, whose episode limit it has."""
-    return spec_of(world.spec.env_id)
+def _require_sound(params: Params, seed: int, steps: int) -> None:
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+        raise InputError(f"the training of seed {seed} diverged: its networks are not finite after {steps:,} steps; "
+                         "lower the learning rate")  # fmt: skip
 
 
 def _chunks(config: PPOConfig) -> list[int]:
@@ -166,9 +171,9 @@ def _make_measure(env_id: str, config: PPOConfig) -> Any:
 
         return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES)[0].mean()
 
-    return lambda params, seed: float(measure(params, jax.random.key(seed)))
+    return lambda params, seed: float(measure(params, jax.random.fold_in(jax.random.key(seed), _MEASURE)))
 
 
-def provenance_of(config: PPOConfig, world_path: str, training: Training) -> dict[str, Any]:
+def provenance_of(world_path: str, training: Training) -> dict[str, Any]:
     """Returns what a policy artifact should say of its origin."""
-    return {"trained_on": world_path, "config": asdict(config), "curve": training.curve.to_json()}
+    return {"trained_on": world_path, "curve": training.curve.to_json()}

@@ -72,9 +72,13 @@ def transfer(
     behaviour = make_behaviour(config.behaviour, spec)
     _require_served(config, spec)
     folder = RunFolder(Path(out), _as_json(config), resume, overwrite)
-    with torch_threads(1):
-        study = _Study(config, folder, behaviour, say, progress)
-        return study.run()
+    try:
+        with torch_threads(1):
+            return _Study(config, folder, behaviour, say, progress).run()
+    except InputError:
+        if folder.is_new:  # nothing was run there before, and with other settings this would not be resumed
+            folder.remove()
+        raise
 
 
 def _require_served(config: TransferConfig, spec: EnvSpec) -> None:
@@ -124,7 +128,7 @@ class _Study:
         bandit = stage("bandit", self._evolve)
         history = bandit["history"]
         self.say(f"bandit: {len(history['fitness_mean'])} generations, {history['real_steps']:,} real steps; "
-                 f"fresh agents reach {max(history['check_mean']):.0f}")  # fmt: skip
+                 f"fresh agents reach {history['best_check']:.0f} in the best")  # fmt: skip
         prepared = logs["seconds"] + model["seconds"]
         steps = config.log_steps
         stages = {
@@ -159,9 +163,10 @@ class _Study:
     def _fit(self) -> dict[str, Any]:
         started = time.perf_counter()
         config, log = self.config, open_log(self.path / "logs")
-        model, quality = fit_world_model(log, self.model_path, config.ensemble, config.fit, True, self._bar("fitting"))
+        fit = replace(config.fit, seed=config.seed)
+        model, quality = fit_world_model(log, self.model_path, config.ensemble, fit, True, self._bar("fitting"))
         seconds = time.perf_counter() - started
-        held_out = split_episodes(log.lengths, config.fit).test
+        held_out = split_episodes(log.lengths, fit).test
         trajectory = imagined_trajectory(model, log, held_out)
         return {"quality": quality.to_json(), "trajectory": trajectory, "seconds": seconds}
 
@@ -190,7 +195,7 @@ class _Study:
         seconds = prepared + time.perf_counter() - started
         used = ppo.num_updates * ppo.steps_per_update if real_steps is None else real_steps
         origin = source if isinstance(source, str) else source.relative_to(self.path).as_posix()
-        training.save(self.path / "policies" / f"{world}-ppo", self._seeds(), provenance_of(ppo, origin, training))
+        training.save(self.path / "policies" / f"{world}-ppo", self._seeds(), provenance_of(origin, training))
         judged = [
             SeedReturns(
                 seed, evaluate(policy, config.env_id, config.num_episodes, self._judge_seed(seed)).returns.tolist()

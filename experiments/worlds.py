@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import gymnasium
 
 from envs.artifact import read_artifact_json
+from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.spec import EnvSpec, make_real, spec_of
 from experiments.configs import ImaginationConfig
@@ -15,7 +16,7 @@ from experiments.configs import ImaginationConfig
 if TYPE_CHECKING:
     from envs.functional import FunctionalEnv, Params
 
-FUNCTIONAL_COPIES = ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Pendulum-v1")
+FUNCTIONAL_COPIES = CLASSIC_CONTROL
 """Real environments whose dynamics are also at hand as compiled functions, tested against Gymnasium's own."""
 
 
@@ -24,13 +25,11 @@ class World:
     """Something to train on.
 
     Attributes:
-        name: for titles: ``real``, ``world_model`` or ``synthetic_env``.
         spec: of the real environment it stands for.
         functional: the environment as pure functions with its parameters, where training can be compiled whole.
         make_vector_env: makes so many rows of it, where training runs on the host.
     """
 
-    name: str
     spec: EnvSpec
     functional: "tuple[FunctionalEnv, Params] | None" = None
     make_vector_env: Callable[[int], gymnasium.vector.VectorEnv] | None = None
@@ -47,7 +46,7 @@ def open_world(source: str | Path, imagination: ImaginationConfig) -> World:
         InputError: neither such a folder nor a known id.
     """
     if not Path(source).is_dir():
-        if Path(source).is_absolute() or str(source).startswith("."):
+        if str(source) not in gymnasium.registry and ("/" in str(source) or str(source).startswith(".")):
             raise InputError(
                 f"expected the folder of a world model or of a synthetic environment at {source}, found none"
             )
@@ -59,7 +58,7 @@ def open_world(source: str | Path, imagination: ImaginationConfig) -> World:
         from synthetic_envs.saving import load_synthetic
 
         env, params = load_synthetic(source)
-        return World("synthetic_env", env.spec, functional=(env, params))
+        return World(spec_of(env.spec.env_id), functional=(env, params))
     raise InputError(f"expected a world model or a synthetic environment to train on at {source}, found a {kind}")
 
 
@@ -68,9 +67,9 @@ def _real_world(env_id: str) -> World:
         from envs.gymnax_adapter import make_classic_control
 
         env = make_classic_control(env_id)
-        return World("real", env.spec, functional=(env, env.default_params))
+        return World(env.spec, functional=(env, env.default_params))
     make_real(env_id).close()
-    return World("real", spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
+    return World(spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
 
 
 def _model_world(path: Path, imagination: ImaginationConfig) -> World:
@@ -85,4 +84,4 @@ def _model_world(path: Path, imagination: ImaginationConfig) -> World:
             uncertainty_quantile=imagination.uncertainty_quantile,
         )
 
-    return World("world_model", EnvSpec.from_json(read_artifact_json(path)["spec"]), make_vector_env=make)
+    return World(EnvSpec.from_json(read_artifact_json(path)["spec"]), make_vector_env=make)

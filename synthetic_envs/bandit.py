@@ -9,7 +9,6 @@ environment's spaces and a policy fits both.
 Shape legend: ``O`` observation size, ``A`` number of discrete actions or action size.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 import jax
@@ -32,6 +31,8 @@ class Bandit:
         InputError: an observation space other than a vector Box, or an action space other than Discrete or a vector
             Box.
     """
+
+    family = "bandit"
 
     def __init__(self, spec: EnvSpec, config: BanditConfig):
         observation, action = spec.observation_space, spec.action_space
@@ -83,7 +84,3 @@ class Bandit:
         if isinstance(space, spaces.Discrete):
             action = jax.nn.one_hot(action - int(space.start), self._action_size)
         return apply_mlp(params["reward"], jnp.concatenate([context, action], axis=-1), "relu")[..., 0]
-
-    def config_json(self) -> dict[str, Any]:
-        """Returns the configuration as JSON, from which `saving.load_synthetic` rebuilds the bandit."""
-        return asdict(self.config)

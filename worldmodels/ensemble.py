@@ -7,7 +7,7 @@ numbers (the change of the observation, then the reward), ``A`` action features.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class EnsembleParts:
 
 
 class Ensemble:
-    """A trained ensemble, ready to imagine (`envs.world_model.WorldModel`).
+    """A trained ensemble, ready to imagine and to be saved (`worldmodels.saved_model.SavedWorldModel`).
 
     How members are combined (``propagation``):
 
@@ -65,6 +65,8 @@ class Ensemble:
     standard deviation, averaged over the ``Y`` predicted numbers.
     """
 
+    family: ClassVar[str] = "ensemble"
+
     def __init__(self, parts: EnsembleParts, propagation: Propagation | None = None, device: str = "cpu"):
         """``propagation`` None is the configured one. The network's weights are read once, here.
 
@@ -73,6 +75,8 @@ class Ensemble:
         """
         self.parts = parts
         self.spec = parts.spec
+        self.starts = parts.starts
+        self.provenance = parts.provenance
         self.device = available_device(device)
         self.propagation = propagation or parts.config.propagation
         require_propagation(self.propagation)

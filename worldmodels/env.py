@@ -5,9 +5,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from envs.errors import InputError, require
 from envs.world_model import WorldModel
 from worldmodels.configs import Propagation, Start
-from worldmodels.imagination import EpisodeLimits, Imagination, make_limits, valid_actions
+from worldmodels.imagination import EpisodeLimits, Imagination, make_limits, valid_actions, valid_seed
 from worldmodels.saving import load_model
 
 
@@ -28,22 +29,32 @@ class WorldModelEnv(gymnasium.Env):
         self.model_spec = model.spec
         self._imagination = Imagination(model, limits, 1)
         self._seeded = False
+        self._under_way = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Starts an episode at a logged observation; ``options`` are ignored."""
-        super().reset(seed=seed, options=options)
+        """Starts an episode at a logged observation; raises `InputError` for any option, or a seed below 0."""
+        require(not options, "a reset", "without options", options)
+        super().reset(seed=valid_seed(seed))
         if seed is not None or not self._seeded:
             self._imagination.seed(self.np_random)
             self._seeded = True
+        self._under_way = True
         return self._imagination.reset()[0], {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Imagines one step; raises `InputError`, with nothing changed, for an action outside the space."""
+        """Imagines one step.
+
+        Raises:
+            InputError: an action outside the space, or no episode under way; nothing is changed then.
+        """
+        if not self._under_way:
+            raise InputError("expected a reset before this step: no episode is under way")
         step = self._imagination.step(valid_actions(self.model_spec, np.asarray(action)[None], 1))
         info = {"uncertainty": float(step.uncertainty[0]), "diverged": bool(step.diverged[0])}
         flags = bool(step.terminated[0]), bool(step.truncated[0])
+        self._under_way = not any(flags)
         return step.observation[0], float(step.reward[0]), *flags, info
 
 

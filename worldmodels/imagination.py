@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError, require, unknown_name
 from envs.spaces import first_outside
 from envs.spec import EnvSpec
 from envs.world_model import ModelState, WorldModel, where_state
 from worldmodels.configs import Start
-from worldmodels.ensemble import Ensemble
+from worldmodels.saved_model import SavedWorldModel
 
 DIVERGED_UNCERTAINTY = math.inf
 """Uncertainty reported for a row whose imagination was no longer finite."""
@@ -78,7 +78,10 @@ class Imagination:
             raise InputError(f"expected at least 1 environment, got {num_rows}")
         self.model, self.limits, self.num_rows = model, limits, num_rows
         self._generator = torch.Generator(model.device)
+        self._seed = 0
         self._next_start = np.zeros(num_rows, np.int64)
+        self._taken = np.zeros(num_rows, bool)  # rows whose next start has been used already
+        self._num_redrawn = np.zeros(num_rows, np.int64)
         self._elapsed = np.zeros(num_rows, np.int64)
         # These arrays may share memory with the model's state: they are replaced, never written to or handed out.
         self._observation = limits.starts[self._next_start]
@@ -86,14 +89,19 @@ class Imagination:
 
     def seed(self, random: np.random.Generator) -> None:
         """Makes all later draws follow from ``random``."""
-        self._generator.manual_seed(int(random.integers(2**63)))
+        self._seed = int(random.integers(2**63))
+        self._generator.manual_seed(self._seed)
+        self._num_redrawn[:] = 0
         self._draw_starts()
 
     def restart(self, rows: np.ndarray) -> np.ndarray:
         """Starts a new episode in ``rows`` (mask ``[B]``) and returns the observations of all rows ``[B, D]``.
 
-        Where they start was drawn with the last step, for every row, whether it ended or not.
+        Where they start was drawn with the last step, for every row, whether it ended or not. A row that is restarted
+        again before the next step starts somewhere drawn anew.
         """
+        self._redraw_starts(rows & self._taken)
+        self._taken |= rows
         starts = self.limits.starts[self._next_start]
         self._observation = np.where(rows[:, None], starts, self._observation)
         mask = torch.from_numpy(rows).to(self.model.device)
@@ -114,11 +122,15 @@ class Imagination:
         self._elapsed += 1
         columns = (imagined.observation, imagined.reward, imagined.continuation, imagined.uncertainty)
         observation, reward, continuation, uncertainty = (column.cpu().numpy() for column in columns)
+        state = imagined.state
         with np.errstate(invalid="ignore", over="ignore"):
             diverged = ~np.isfinite(observation.sum(axis=1) + reward + continuation + uncertainty)
         if diverged.any():
             observation = np.where(diverged[:, None], self._observation, observation)
-        self._state, self._observation = imagined.state, observation
+            # The state too, or whoever goes on with such a row would go on from what is not finite.
+            finite = torch.from_numpy(~diverged).to(self.model.device)
+            state = where_state(finite, state, self._state)
+        self._state, self._observation = state, observation
         uncertainty = np.where(diverged, DIVERGED_UNCERTAINTY, uncertainty)
         truncated = (self._elapsed >= self.limits.horizon) | diverged
         if self.limits.max_uncertainty is not None:
@@ -137,9 +149,26 @@ class Imagination:
         size = (self.num_rows,)
         drawn = torch.randint(len(self.limits.starts), size, generator=self._generator, device=self.model.device)
         self._next_start = drawn.cpu().numpy()
+        self._taken[:] = False
+
+    def _redraw_starts(self, rows: np.ndarray) -> None:
+        """Draws anew where ``rows`` (mask ``[B]``) start, each from a stream of its own: no other row notices."""
+        for row in np.flatnonzero(rows).tolist():
+            self._num_redrawn[row] += 1
+            random = np.random.default_rng([self._seed, row, int(self._num_redrawn[row])])
+            self._next_start[row] = random.integers(len(self.limits.starts))
 
     def _encode(self, observations: np.ndarray) -> ModelState:
         return self.model.encode(torch.from_numpy(observations).to(self.model.device))
+
+
+def valid_seed(seed: Any) -> int | None:
+    """Returns the one ``seed`` that `Imagination.seed` follows, or None; raises `InputError` for anything else."""
+    if seed is None:
+        return None
+    right = isinstance(seed, int | np.integer) and int(seed) >= 0
+    require(right, "one seed", "of at least 0 that the randomness of all environments follows from", seed)
+    return int(seed)
 
 
 def valid_actions(spec: EnvSpec, actions: Any, num_rows: int) -> np.ndarray:
@@ -171,7 +200,7 @@ def some_action(space: gymnasium.Space) -> np.ndarray:
 
 
 def make_limits(
-    model: Ensemble,
+    model: SavedWorldModel,
     start: Start,
     horizon: int | None,
     max_uncertainty: float | None,
@@ -191,5 +220,5 @@ def make_limits(
         raise InputError("expected max_uncertainty or uncertainty_quantile, got both")
     if uncertainty_quantile is not None:
         max_uncertainty = model.uncertainty_at(uncertainty_quantile)
-    starts = model.parts.starts.initial if start == "initial" else model.parts.starts.any
+    starts = model.starts.initial if start == "initial" else model.starts.any
     return EpisodeLimits(starts.numpy(), horizon, max_uncertainty)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import lightning
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from envs.errors import InputError
@@ -37,17 +36,6 @@ def make_trainer(fit: FitConfig, progress: str | None) -> lightning.Trainer:
     except (ValueError, MisconfigurationException) as error:
         told = " ".join(str(error).split())
         raise InputError(f"cannot train on device {fit.device!r} in precision {fit.precision!r}: {told}") from None
-
-
-@contextmanager
-def num_threads(count: int) -> Iterator[None]:
-    """Has torch compute on ``count`` CPU threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.logs import Log
+from envs.threads import torch_threads
 from worldmodels.best_weights import BestWeights
 from worldmodels.configs import EnsembleConfig, FitConfig
 from worldmodels.data import Batch, EnsembleData
 from worldmodels.ensemble import Ensemble, EnsembleParts
 from worldmodels.ensemble_network import EnsembleNetwork
 from worldmodels.starts import choose_starts
-from worldmodels.trainer import make_trainer, num_threads, quiet_lightning
+from worldmodels.trainer import make_trainer, quiet_lightning
 
 _RARE = 0.02
 _TINY = 1e-12  # keeps the square root's slope finite at zero
@@ -124,7 +125,7 @@ def fit_ensemble(
     data = EnsembleData(log, config, fit)
     network.termination_weight.fill_(_termination_weight(data.train_rows.terminated))
     training = EnsembleTraining(network, fit)
-    with num_threads(fit.num_threads), quiet_lightning():
+    with torch_threads(fit.num_threads), quiet_lightning():
         trainer = make_trainer(fit, progress)
         trainer.fit(training, datamodule=data)
     training.cpu()

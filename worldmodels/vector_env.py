@@ -9,10 +9,18 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError, require, unknown_name
 from envs.world_model import WorldModel
 from worldmodels.configs import Propagation, Start
-from worldmodels.imagination import EpisodeLimits, Imagination, ImaginedStep, make_limits, some_action, valid_actions
+from worldmodels.imagination import (
+    EpisodeLimits,
+    Imagination,
+    ImaginedStep,
+    make_limits,
+    some_action,
+    valid_actions,
+    valid_seed,
+)
 from worldmodels.saving import load_model
 
 
@@ -43,36 +51,53 @@ class WorldModelVectorEnv(VectorEnv):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._some_action = some_action(model.spec.action_space)
         self._ended = np.zeros(num_envs, bool)
-        self._seeded = False
+        self._started = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Starts new episodes in all rows, or in those of ``options["reset_mask"]`` (``[B]`` bool, at least one).
 
-        A ``seed`` renews the randomness of all rows, also of those that are not reset.
+        A ``seed`` renews the randomness of all rows, also of those that are not reset. It is one number: the rows
+        share one stream of noise, so a seed for each row would promise what it cannot keep.
+
+        Raises:
+            InputError: several seeds or one below 0, other options, a wrong mask, or a first reset of some rows only.
         """
-        mask = None if options is None else options.get("reset_mask")
-        if mask is not None:
-            self._require_mask(mask)
-        super().reset(seed=seed)
-        if seed is not None or not self._seeded:
+        mask, checked_seed = self._reset_mask(options or {}), valid_seed(seed)
+        super().reset(seed=checked_seed)
+        if seed is not None or not self._started:
             self._imagination.seed(self.np_random)
-            self._seeded = True
+            self._started = True
         if mask is None:
             self._ended = np.zeros(self.num_envs, bool)
             return self._imagination.reset(), {}
         self._ended = self._ended & ~mask
         return self._imagination.restart(mask), {}
 
-    def _require_mask(self, mask: Any) -> None:
+    def _reset_mask(self, options: dict[str, Any]) -> np.ndarray | None:
+        """Returns the mask of rows to reset, None without one; raises `InputError` for what `reset` refuses."""
+        others = sorted(options.keys() - {"reset_mask"})
+        require(not others, "no reset option", "but reset_mask", others)
+        if "reset_mask" not in options:
+            return None
+        mask = options["reset_mask"]
         right = isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()
         if not right:
             expected = f"expected reset_mask as a bool array [{self.num_envs}] with at least one True"
             raise InputError(f"{expected}, got {mask!r}")
+        if not (self._started or mask.all()):
+            raise InputError(f"expected a first reset of all rows before one of some, got the reset_mask {mask}")
+        return mask
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Imagines one step of all rows; raises `InputError`, with nothing changed, for an action outside the space."""
+        """Imagines one step of all rows.
+
+        Raises:
+            InputError: an action outside the space, or rows that must be reset first; nothing is changed then.
+        """
+        if not self._started:
+            raise InputError("expected a reset before this step: no episode is under way")
         if self.autoreset_mode == AutoresetMode.DISABLED and self._ended.any():
             raise InputError(
                 f"expected a reset of row {self._ended.argmax()}, whose episode has ended, before its step"

@@ -1,7 +1,6 @@
 """A trained agent as a policy: greedy or sampling, padded batches, rows of their own randomness, and its artifact."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from envs.evaluate import evaluate
 from envs.policy import select_rows
 from envs.spaces import first_outside
 from envs.spec import EnvSpec, spec_of
+from tests.envs.artifact_editing import edit_artifact
 
 CONFIG = PPOConfig(hidden=(8, 4))
 OBSERVATION = spaces.Box(-3, 3, (3,), np.float32)
@@ -87,6 +87,17 @@ def test_actions_are_inside_the_space_in_its_dtype_and_shape(spec, stochastic):
         assert set(np.unique(actions[..., 0])) >= {LOW[0], HIGH[0]}  # clipped, not squashed
     else:
         assert len(np.unique(actions)) > 1
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_bounds_that_float32_cannot_hold_are_kept(stochastic):
+    """The networks clip in float32, where 0.1 and 0.3 are a little larger than in float64."""
+    space = spaces.Box(np.array([-0.3, -0.7]), np.array([0.1, 0.7]), dtype=np.float64)
+    policy = make_policy(EnvSpec("Continuous-v0", OBSERVATION, space, 50), stochastic)
+    actions, _ = run(policy, policy.initial_state(13, seed=0), OBSERVATIONS, 20)
+    assert actions.dtype == np.float64
+    assert set(np.unique(actions[..., 0])) >= {-0.3, 0.1}
+    assert first_outside(space, actions.reshape(-1, 2)) is None
 
 
 def test_a_padded_batch_equals_its_rows(greedy):
@@ -159,30 +170,28 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "policy"
 
 
-def edit_json(path: Path, **changes: Any) -> None:
-    file = path / "artifact.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"kind": "world_model"}, r"expected a policy at .*policy, found a world_model"),
         ({"family": "pppo"}, "unknown policy family 'pppo'; did you mean 'ppo'"),
-        ({"config": {}}, "expected the configuration of a PPO policy"),
-        ({"config": {"hidden": 8}}, "expected the configuration of a PPO policy"),
-        ({"config": {"hidden": [8, 4], "depth": 3}}, "expected the configuration of a PPO policy"),
-        ({"config": {"hidden": [8.0, 4]}}, "PPO's hidden to be one or more whole widths"),
-        ({"config": {"hidden": [8, 4], "activation": "sigmoid"}}, "PPO's activation to be one of tanh"),
-        ({"config": {"hidden": [8, 5]}}, "expected tensors for hidden layers"),
-        ({"config": {"hidden": [8]}}, "expected tensors for hidden layers"),
+        ({"config": {}}, "expected exactly the fields of PPOConfig .*, but it lacks activation, anneal"),
+        ({"config": {**vars(CONFIG), "hidden": 8}}, "expected a PPOConfig as the configuration of the PPO policy in"),
+        (
+            {"config": {**vars(CONFIG), "depth": 3}},
+            "expected exactly the fields of PPOConfig .*, but it has an unknown depth",
+        ),
+        ({"config": {**vars(CONFIG), "hidden": [8.0, 4]}}, "PPO's hidden to be one or more whole widths"),
+        ({"config": {**vars(CONFIG), "activation": "sigmoid"}}, "PPO's activation to be one of tanh"),
+        ({"config": {**vars(CONFIG), "hidden": [8, 5]}}, "expected tensors for hidden layers"),
+        ({"config": {**vars(CONFIG), "hidden": [8]}}, "expected tensors for hidden layers"),
         ({"spec": SPECS[1].to_json()}, "expected tensors for hidden layers"),
         ({"spec": EnvSpec("Toy-v0", spaces.Discrete(3), spaces.Discrete(2)).to_json()}, "expected a Box of vectors"),
     ],
     ids=str,
 )
 def test_edited_json_is_refused(saved, changes, message):
-    edit_json(saved, **changes)
+    edit_artifact(saved, **changes)
     with pytest.raises(InputError, match=message):
         load_policy(saved)
 
@@ -193,7 +202,7 @@ def test_edited_tensors_are_refused(saved, name):
     file.write_bytes(save(load(file.read_bytes()) | {name: np.zeros(7, np.float32)}))
     with pytest.raises(InputError, match="truncated or changed"):
         load_policy(saved)
-    edit_json(saved, tensors_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    edit_artifact(saved, tensors_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     with pytest.raises(InputError, match=r"expected tensors for hidden layers|names of tensors"):
         load_policy(saved)
 

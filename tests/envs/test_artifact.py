@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as arrays
 from envs.artifact import FORMAT_VERSION, Artifact, load_artifact, read_artifact_json, save_artifact
 from envs.errors import InputError
 from envs.spec import EnvSpec
+from tests.envs.artifact_editing import edit_artifact
 
 SPEC = EnvSpec("Toy-v0", spaces.Box(-1, 1, (2,), np.float32), spaces.Discrete(2), 50)
 TENSORS = {"net/w": np.arange(6, dtype=np.float32).reshape(2, 3), "net/b": np.array([np.nan, -0.0, 1e-45], np.float32)}
@@ -28,16 +29,11 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "artifact"
 
 
-def edit(path: Path, **changes: object) -> None:
-    file = path / "artifact.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-
-
 def replace_tensors(path: Path, blob: bytes, forge: bool) -> None:
     """Puts ``blob`` in the tensors' place; ``forge`` makes the checksum agree with it."""
     (path / "tensors.safetensors").write_bytes(blob)
     if forge:
-        edit(path, tensors_sha256=hashlib.sha256(blob).hexdigest())
+        edit_artifact(path, tensors_sha256=hashlib.sha256(blob).hexdigest())
 
 
 def assert_same_tensors(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -151,9 +147,61 @@ def test_nothing_there_is_told(saved, tmp_path):
     ids=str,
 )
 def test_edited_json_is_refused(saved, changes, message):
-    edit(saved, **changes)
+    edit_artifact(saved, **changes)
     with pytest.raises(InputError, match=message):
         load_artifact(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"family": "sac"},
+        {"spec": SPEC.to_json() | {"max_episode_steps": 51}},
+        {"config": {"hidden": [64], "rate": 0.0010000000000000002}},
+        {"provenance": {"seed": 4}},
+        {"tensors_sha256": "0" * 64},
+        {"json_sha256": "0" * 64},
+        {"json_sha256": None},
+        {"note": "a field of their own"},
+        {"kind": "world_model"},
+    ],
+    ids=str,
+)
+def test_a_change_after_writing_is_found(saved, changes):
+    edit_artifact(saved, forge=False, **changes)
+    for read in (read_artifact_json, load_artifact):
+        with pytest.raises(InputError, match=r"artifact\.json was changed after it was written: its SHA-256 is not"):
+            read(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": FORMAT_VERSION + 1, "kind": "world_model"}, "or older .*, found 2"),
+        ({"kind": "world_model", "config": {}}, "expected a policy at .*, found a world_model"),
+        ({"kind": "pickle"}, "of unknown kind"),
+        ({"config": []}, "no JSON object as its config"),
+    ],
+)
+def test_what_explains_more_than_a_change_is_told_first(saved, changes, message):
+    edit_artifact(saved, forge=False, **changes)
+    with pytest.raises(InputError, match=message):
+        load_artifact(saved, kind="policy")
+
+
+def test_another_layout_of_the_same_json_is_no_change(saved):
+    file = saved / "artifact.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(dict(reversed(content.items())), indent=7))
+    assert load_artifact(saved).config == ARTIFACT.config
+
+
+def test_what_json_writes_otherwise_than_python_is_no_change(tmp_path):
+    """Keys that are numbers become text, which sorts otherwise (10 before 2), and tuples become lists."""
+    config = {"by_size": {2: (1, 2), 10: 1e-7}, "text": "\u00e9\ud83d", "large": 2**70}
+    save_artifact(tmp_path / "artifact", replace(ARTIFACT, config=config))
+    found = load_artifact(tmp_path / "artifact").config
+    assert found == {**config, "by_size": {"2": [1, 2], "10": 1e-7}}
 
 
 def test_incomplete_json_names_what_it_lacks(saved):

@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 
 from envs.errors import InputError
-from envs.evaluate import evaluate
+from envs.evaluate import episode_seeds, evaluate
 from envs.policy import RandomPolicy, random_streams
 from envs.spec import EnvSpec, spec_of
 
@@ -125,8 +125,52 @@ def test_every_row_is_the_episode_of_a_plain_loop(max_rows):
 
 def test_random_choices_of_a_row_do_not_depend_on_the_others():
     found = evaluate(RandomPolicy(SPEC), Weighted, episodes=20, seed=3)
-    for row, stream in enumerate(random_streams(3, 20)):
+    for row, (_, seed) in enumerate(episode_seeds(3, 20)):
+        stream = random_streams(seed, 1)[0]
         assert found.returns[row] == sum(stream.integers(5) for _ in range(found.lengths[row]))
+
+
+@pytest.mark.parametrize("max_rows", [1, 4, 7])
+def test_an_episode_follows_from_its_seed_and_index_alone(max_rows):
+    """However many run beside it or before it, and for whichever other seeds."""
+    both = evaluate(RandomPolicy(SPEC), Weighted, episodes=10, seed=[5, 6]).returns.reshape(2, 10)
+    for row, seed in enumerate((5, 6)):
+        apart = evaluate(RandomPolicy(SPEC), Weighted, episodes=7, seed=seed, max_rows=max_rows).returns
+        np.testing.assert_array_equal(apart, both[row, :7])
+    again = evaluate(RandomPolicy(SPEC), Weighted, episodes=10, seed=[6, 5], max_rows=max_rows).returns
+    np.testing.assert_array_equal(again.reshape(2, 10), both[::-1])
+    assert len(np.unique(both)) > 10
+
+
+def test_no_seed_is_used_twice():
+    """Nor by a neighbouring seed, nor by `record`, whose episodes have their own."""
+    both = [pair for seed in (3, 4) for pair in episode_seeds(seed, 100)]
+    recorded = [np.random.SeedSequence(3, spawn_key=(episode,)).generate_state(2) for episode in range(100)]
+    assert len({*np.ravel(both).tolist(), *np.ravel(recorded).tolist()}) == 600
+    assert both[:30] == episode_seeds(3, 30)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), np.uint8(3), [np.int32(3)], np.array([3]), (3,)], ids=repr)
+def test_seeds_of_numpy_are_seeds(seed):
+    found = evaluate(RandomPolicy(SPEC), Weighted, episodes=3, seed=seed)
+    np.testing.assert_array_equal(found.returns, evaluate(RandomPolicy(SPEC), Weighted, episodes=3, seed=3).returns)
+
+
+def test_a_policy_starts_with_the_joined_states_of_its_episodes():
+    class Nested(RandomPolicy):
+        def initial_state(self, num_rows: int, seed: int) -> dict[str, Any]:
+            asked.append((num_rows, seed))
+            return {"streams": super().initial_state(num_rows, seed), "model": None, "temperature": 0.5}
+
+        def act(self, observations: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+            assert len(state["streams"]) == len(observations)
+            assert (state["model"], state["temperature"]) == (None, 0.5)
+            return super().act(observations, state["streams"])[0], state
+
+    asked: list[tuple[int, int]] = []
+    found = evaluate(Nested(SPEC), Weighted, episodes=8, seed=3, max_rows=5)
+    assert asked == [(1, seed) for _, seed in episode_seeds(3, 8)]
+    np.testing.assert_array_equal(found.returns, evaluate(RandomPolicy(SPEC), Weighted, episodes=8, seed=3).returns)
 
 
 def test_a_hand_written_loop_on_cartpole_gives_the_same():
@@ -135,7 +179,7 @@ def test_a_hand_written_loop_on_cartpole_gives_the_same():
     env = gymnasium.make("CartPole-v1")
     for row, start in enumerate(np.random.SeedSequence(11).generate_state(6)):
         env.reset(seed=int(start))
-        stream, length, terminated = random_streams(11, 6)[row], 0, False
+        stream, length, terminated = random_streams(episode_seeds(11, 6)[row][1], 1)[0], 0, False
         while not terminated:
             terminated = env.step(stream.integers(2))[2]
             length += 1
@@ -192,7 +236,9 @@ def test_a_time_limit_is_no_termination():
 
 @pytest.mark.parametrize("actions", [[0, 5], [-1, 0], [0.5, 0.0], [np.nan, 0.0]], ids=str)
 def test_actions_outside_the_space_are_refused_and_environments_closed(actions):
-    with pytest.raises(InputError, match=r"the policy for Bimodal-v0 acted outside Discrete\(5\)"):
+    with pytest.raises(
+        InputError, match=r"expected actions inside Discrete\(5\) from the policy for Bimodal-v0, got .* in row \d"
+    ):
         evaluate(Fixed(actions), Bimodal, episodes=2)
     assert Bimodal.num_closed == 2
 
@@ -223,6 +269,8 @@ def test_a_policy_for_other_spaces_is_refused(spec, message):
         ({"max_rows": 0}, "max_rows of at least 1, got 0"),
         ({"seed": -1}, "one or more seeds of at least 0"),
         ({"seed": []}, "one or more seeds of at least 0"),
+        ({"seed": [1, -2]}, "one or more seeds of at least 0"),
+        ({"seed": 1.5}, "one or more seeds of at least 0, all whole numbers"),
         ({"env": "CartPole-v7"}, "unknown environment id 'CartPole-v7'"),
     ],
 )

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from envs.classic_control import CLASSIC_CONTROL
 from envs.functional import FunctionalEnv, step_auto_reset
-from envs.gymnax_adapter import CLASSIC_CONTROL, make_classic_control
+from envs.gymnax_adapter import make_classic_control
 from envs.spaces import first_outside
 from envs.spec import spec_of
 

@@ -13,9 +13,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
+from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.functional_gym import FunctionalGymEnv, FunctionalVectorEnv
-from envs.gymnax_adapter import CLASSIC_CONTROL, make_classic_control
+from envs.gymnax_adapter import make_classic_control
 from envs.spec import EnvSpec
 
 MODES = list(AutoresetMode)
@@ -246,7 +247,7 @@ def test_bad_input_is_told_in_one_sentence():
     with pytest.raises(InputError, match="reset options"):
         env.reset(options={"low": 0})
     env.reset(seed=0)
-    with pytest.raises(InputError, match=r"action in Discrete\(3\), got 3"):
+    with pytest.raises(InputError, match=r"actions inside Discrete\(3\) from the agent on .*, got 3 in row 0"):
         env.step(3)
     with pytest.raises(InputError, match="shape"):
         env.step(np.array([0, 1]))
@@ -279,6 +280,10 @@ def test_bad_input_to_the_vector_face():
         env.step(np.zeros(5, int))
     with pytest.raises(InputError, match="num_envs"):
         FunctionalVectorEnv(COUNTDOWN, 0)
+    with pytest.raises(InputError, match="unknown autoreset mode 'same_step'; did you mean 'SameStep'"):
+        FunctionalVectorEnv(COUNTDOWN, 1, autoreset_mode="same_step")
+    with pytest.raises(InputError, match="unknown autoreset mode 'never'; known: Disabled, NextStep, SameStep"):
+        FunctionalVectorEnv(COUNTDOWN, 1, autoreset_mode="never")
 
 
 def test_the_action_of_a_row_that_is_being_reset_is_ignored():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from gymnax.environments.classic_control.continuous_mountain_car import ContinuousMountainCar
 
+from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
-from envs.gymnax_adapter import CLASSIC_CONTROL, ClassicControl, make_classic_control
+from envs.gymnax_adapter import _GYMNAX, ClassicControl, make_classic_control
 
 NUM_STATES = 3000
 LIMITS = {
@@ -228,3 +229,7 @@ def test_the_spec_is_gymnasiums_and_the_object_is_shared():
 def test_unknown_id_names_the_nearest():
     with pytest.raises(InputError, match="CartPole-v1"):
         make_classic_control("CartPole-v2")
+
+
+def test_the_ids_are_those_of_the_environments():
+    assert sorted(CLASSIC_CONTROL) == sorted(_GYMNAX)

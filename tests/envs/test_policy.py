@@ -1,11 +1,14 @@
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 
-from envs.policy import RandomPolicy, random_streams, select_rows
+from envs.errors import InputError
+from envs.policy import RandomPolicy, join_rows, random_streams, select_rows
 from envs.spaces import first_outside
 from envs.spec import EnvSpec
 
@@ -55,6 +58,42 @@ def test_no_memory_and_no_rows():
     assert select_rows(None, ROWS) is None
     assert select_rows({}, ROWS) == {}
     assert select_rows(np.zeros((3, 2)), np.array([], int)).shape == (0, 2)
+
+
+def test_joining_undoes_selecting_in_every_kind_of_nesting():
+    arrays = {"float": np.arange(8.0).reshape(4, 2), "object": random_streams(0, 4), "empty": np.zeros((4, 0), np.int8)}
+    tensors = [torch.arange(4), torch.ones(4, 2, 3, dtype=torch.bfloat16)]
+    jaxed = (jnp.arange(4, dtype=jnp.int16), jax.random.split(jax.random.key(0), 4))
+    state = {"a": [arrays, tensors, None], "b": Memory(jaxed, {"temperature": 0.5, "name": "x", "count": np.int32(3)})}
+    parts = [select_rows(state, np.array(rows)) for rows in ([0], [1, 2], [3])]
+    joined = join_rows(parts)
+    assert jax.tree.structure(joined) == jax.tree.structure(state)
+    for found, expected in zip(jax.tree.leaves(joined), jax.tree.leaves(state), strict=True):
+        assert type(found) is type(expected)
+        if not isinstance(expected, float | str | np.int32):
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert np.all(np.asarray(found == expected))
+
+
+def test_nothing_is_joined_to_nothing():
+    assert join_rows([None, None]) is None
+    assert join_rows([{}, {}]) == {}
+    assert join_rows([(), ()]) == ()
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ([None, np.zeros(1)], r"expected states of one policy to join, got \['NoneType', 'ndarray'\]"),
+        ([{"a": None}, {"b": None}], "got different ones"),
+        ([[None], [None, None]], r"got different ones: \[1, 2\]"),
+        ([{"t": 0.5}, {"t": 0.25}], r"agree on what all rows share, got \[0.5, 0.25\]"),
+        ([{"t": np.zeros(2)}, {"t": torch.zeros(2)}], r"got \['Tensor', 'ndarray'\]"),
+    ],
+)
+def test_states_that_differ_are_not_joined(states, message):
+    with pytest.raises(InputError, match=message):
+        join_rows(states)
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)

@@ -88,8 +88,14 @@ def test_overwrite_and_progress(tmp_path: Path, capsys: pytest.CaptureFixture) -
         ({"seed": -1}, "a seed of at least 0"),
         ({"env_id": "CartPole-v9"}, "unknown environment id 'CartPole-v9'; did you mean"),
         ({"env_id": "Acrobot-v1"}, "the environment and the policy disagree on env_id"),
-        ({"policy": FixedPolicy(CARTPOLE, [2])}, "acted outside Discrete"),
-        ({"policy": FixedPolicy(CARTPOLE, 1)}, r"expected actions of shape \(1,\) from the policy, got \(\)"),
+        (
+            {"policy": FixedPolicy(CARTPOLE, [2])},
+            r"actions inside Discrete\(2\) from the policy for CartPole-v1, got 2",
+        ),
+        (
+            {"policy": FixedPolicy(CARTPOLE, 1)},
+            r"expected actions of shape \(1,\) from the policy for CartPole-v1, got \(\)",
+        ),
     ],
 )
 def test_bad_input_leaves_nothing(tmp_path: Path, change: dict, message: str) -> None:

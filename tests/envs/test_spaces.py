@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from envs.errors import InputError
-from envs.spaces import first_outside, space_from_json, space_to_json
+from envs.spaces import checked_actions, first_outside, space_from_json, space_to_json
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, max_side=3)
 DTYPES = st.sampled_from([np.float32, np.float64, np.int8, np.uint8, np.int32, np.int64])
@@ -148,3 +148,58 @@ def test_it_agrees_with_gymnasium_row_by_row(space, data):
         values[row] += np.asarray(change).astype(values.dtype)
     expected = [i for i, value in enumerate(values) if not space.contains(np.asarray(value))]
     assert first_outside(space, values) == (expected[0] if expected else None)
+
+
+WIDE = spaces.Box(np.array([-0.3, 0.0]), np.array([0.1, np.inf]), dtype=np.float64)
+NARROW = spaces.Box(-0.1, 0.1, (2,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("space", "actions", "expected"),
+    [
+        (spaces.Discrete(3, start=-1), [-1, 1], np.array([-1, 1], np.int64)),
+        (spaces.Discrete(3), np.array([2.0, 0.0], np.float32), np.array([2, 0], np.int64)),
+        (spaces.MultiDiscrete([2, 5]), np.array([[1, 4], [0, 0]], np.uint8), np.array([[1, 4], [0, 0]], np.int64)),
+        (spaces.MultiBinary(2), np.array([[True, False]] * 2), np.array([[1, 0]] * 2, np.int8)),
+        (WIDE, np.array([[-0.25, 1e300]] * 2), np.array([[-0.25, 1e300]] * 2)),
+        # float64's 0.1000000001 is float32's 0.1: the environment gets what is inside.
+        (NARROW, np.array([[0.1000000001, -0.1]] * 2), np.array([[0.1, -0.1]] * 2, np.float32)),
+    ],
+)
+def test_checked_actions_are_copies_in_the_dtype_of_the_space(space, actions, expected):
+    for batch in (actions, expected):
+        found = checked_actions(space, batch, 2, "a test")
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+        assert not np.shares_memory(found, batch)
+
+
+@pytest.mark.parametrize(
+    ("space", "actions", "message"),
+    [
+        (spaces.Discrete(3), [0, 3], r"expected actions inside Discrete\(3\) from a test, got 3 in row 1"),
+        (spaces.Discrete(3), [0.0, 0.5], "got 0.5 in row 1"),
+        (spaces.Discrete(3), [np.nan, 0.0], "got nan in row 0"),
+        (spaces.Discrete(2**31), [0, 2**32], "got 4294967296 in row 1"),
+        (spaces.Box(0, 255, (1,), np.uint8), [[1], [300]], r"got \[300\] in row 1"),
+        (WIDE, np.array([[0.0, 0.0], [0.1, 0.0]], np.float32), r"got \[0.1\d* 0. *\] in row 1"),
+        (NARROW, [[0, 0], [0.1001, 0]], "in row 1"),
+        (NARROW, [[0, 0], [1e300, 0]], r"got \[inf +0.\] in row 1"),
+        (spaces.Discrete(3), [0], r"expected actions of shape \(2,\) from a test, got \(1,\)"),
+        (spaces.Discrete(3), [[0], [0]], r"expected actions of shape \(2,\) from a test, got \(2, 1\)"),
+        (NARROW, [0.0, 0.0], r"expected actions of shape \(2, 2\) from a test, got \(2,\)"),
+    ],
+    ids=str,
+)
+def test_actions_of_another_shape_or_outside_are_refused(space, actions, message):
+    with pytest.raises(InputError, match=message):
+        checked_actions(space, actions, 2, "a test")
+
+
+def test_ignored_rows_are_not_judged_but_counted():
+    space, actions = spaces.Box(1, 2, (1,), np.float32), np.array([[np.nan], [1.5], [7.0]])
+    ignored = np.array([True, False, True])
+    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", ignored), [[0], [1.5], [0]])
+    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", np.ones(3, bool)), np.zeros((3, 1)))
+    with pytest.raises(InputError, match=r"got \[7.\] in row 2"):
+        checked_actions(space, actions, 3, "a test", np.array([True, False, False]))

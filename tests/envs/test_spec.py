@@ -98,6 +98,20 @@ def test_an_id_whose_module_is_missing_is_told():
         make_real("no_such_module:Toy-v0")
 
 
+@pytest.mark.parametrize(
+    "env_id", ["simulacra/WorldModel-v0", "simulacra/Synthetic-v0", "simulacra_gymnasium:simulacra/X"]
+)
+def test_a_stand_in_is_no_real_environment(env_id):
+    for make in (make_real, spec_of):
+        with pytest.raises(InputError, match=f"^expected a real environment, got '{env_id}', which makes stand-ins$"):
+            make(env_id)
+
+
+def test_settings_that_an_environment_does_not_take_are_told():
+    with pytest.raises(InputError, match=r"'CartPole-v1' cannot be made here: .*unexpected keyword argument 'gravity'"):
+        make_real("CartPole-v1", gravity=1)
+
+
 def test_settings_reach_the_environment():
     env = make_real("CartPole-v1", max_episode_steps=3)
     env.reset(seed=0)

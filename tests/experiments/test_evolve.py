@@ -9,7 +9,7 @@ import pytest
 from envs.artifact import load_artifact
 from envs.errors import InputError
 from envs.spec import spec_of
-from experiments.evolve import best_centre, evolve_bandit
+from experiments.evolve import best_generation, evolve_bandit
 from experiments.presets import CARTPOLE
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
@@ -25,7 +25,15 @@ def test_the_best_centre_is_the_one_whose_fresh_agents_did_best():
     checks = ([1.0, 1.0], [0.0, 4.0], [1.5, 1.5])
     fitness = np.array([9.0])  # of the members, which are not saved
     generations = [Generation(i, i * fitness, np.array(check), 1) for i, check in enumerate(checks)]
-    assert best_centre(generations) == 1
+    assert best_generation(generations).centre == 1
+
+
+def test_a_generation_that_is_not_finite_is_never_the_best_and_none_is_an_error():
+    broken = Generation(0, np.array([1.0]), np.array([np.nan, 9.0]), 1)
+    sound = Generation(1, np.array([1.0]), np.array([0.0, 0.0]), 1)
+    assert best_generation([broken, sound]).centre == 1
+    with pytest.raises(InputError, match="finite returns in some generation, got none"):
+        best_generation([broken])
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """What is finished in a run's folder stays finished; nothing of anybody else's is touched."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,13 @@ from experiments.run_folder import RunFolder, differences
 CONFIG = {"seed": 0, "ppo": {"gamma": 0.99, "hidden": [64]}}
 
 
+def kept(run: Path) -> dict:
+    return json.loads((run / "config.json").read_text())["config"]
+
+
 def test_a_new_run_keeps_its_configuration(tmp_path):
     RunFolder(tmp_path / "deep" / "run", CONFIG)
-    assert json.loads((tmp_path / "deep" / "run" / "config.json").read_text()) == CONFIG
+    assert kept(tmp_path / "deep" / "run") == CONFIG
 
 
 def test_a_run_that_is_there_is_refused_and_kept(tmp_path):
@@ -50,17 +55,27 @@ def test_a_stage_that_fails_is_done_again(tmp_path):
 def test_overwriting_starts_anew(tmp_path):
     RunFolder(tmp_path, CONFIG).stage("logs", lambda: 1)
     (tmp_path / "report.html").write_text("old")
+    (tmp_path / "notes.txt").write_text("the user's own")
     folder = RunFolder(tmp_path, {**CONFIG, "seed": 1}, overwrite=True)
-    assert not (tmp_path / "report.html").exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "notes.txt", "stages"]
     assert folder.stage("logs", lambda: 2) == 2
 
 
 def test_another_configuration_cannot_be_resumed_and_the_difference_is_told(tmp_path):
     RunFolder(tmp_path, CONFIG).stage("logs", lambda: 1)
     changed = {"seed": 5, "ppo": {"gamma": 0.9, "hidden": [64]}}
-    with pytest.raises(InputError, match=r"ppo\.gamma was 0\.99 and is now 0\.9; seed was 0 and is now 5"):
+    with pytest.raises(
+        InputError, match=r"config\.ppo\.gamma was 0\.99 and is now 0\.9; config\.seed was 0 and is now 5"
+    ):
         RunFolder(tmp_path, changed, resume=True)
-    assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    assert kept(tmp_path) == CONFIG
+
+
+def test_other_packages_cannot_go_on_with_it(tmp_path, monkeypatch):
+    RunFolder(tmp_path, CONFIG)
+    monkeypatch.setattr("experiments.run_folder.package_versions", lambda: {"jax": "99"})
+    with pytest.raises(InputError, match=r"cannot resume .* with other settings: .*versions\.jax was .* is now '99'"):
+        RunFolder(tmp_path, CONFIG, resume=True)
 
 
 def test_resuming_where_nothing_is_starts_a_run(tmp_path):
@@ -73,7 +88,7 @@ def test_a_run_killed_before_its_configuration_was_written_can_be_resumed(tmp_pa
     with pytest.raises(InputError, match="already holds a run"):
         RunFolder(tmp_path, CONFIG)
     RunFolder(tmp_path, CONFIG, resume=True)
-    assert json.loads((tmp_path / "config.json").read_text()) == CONFIG
+    assert kept(tmp_path) == CONFIG
 
 
 @pytest.mark.parametrize("files", [["thesis.tex"], ["config.json"], ["stages", "thesis.tex"]])

@@ -14,14 +14,14 @@ AS_IS = ImaginationConfig()
 @pytest.mark.parametrize("env_id", FUNCTIONAL_COPIES)
 def test_real_environments_with_a_compiled_copy(env_id):
     world = open_world(env_id, AS_IS)
-    assert (world.name, world.make_vector_env) == ("real", None)
+    assert world.make_vector_env is None
     world.spec.require_same(spec_of(env_id), "the compiled copy", "Gymnasium's own")
     assert world.spec.max_episode_steps == spec_of(env_id).max_episode_steps
 
 
 def test_a_real_environment_without_a_copy_is_stepped_on_the_host():
     world = open_world("FrozenLake-v1", AS_IS)
-    assert (world.name, world.functional, world.spec.env_id) == ("real", None, "FrozenLake-v1")
+    assert (world.functional, world.spec.env_id) == (None, "FrozenLake-v1")
     env = world.make_vector_env(3)
     assert env.num_envs == 3
     env.close()
@@ -29,7 +29,7 @@ def test_a_real_environment_without_a_copy_is_stepped_on_the_host():
 
 def test_a_world_model_takes_the_imagination_settings(shelf):
     world = open_world(shelf / "model", ImaginationConfig(start="initial", horizon=2))
-    assert (world.name, world.functional, world.spec.env_id) == ("world_model", None, "CartPole-v1")
+    assert (world.functional, world.spec.env_id) == (None, "CartPole-v1")
     env = world.make_vector_env(5)
     observations, _ = env.reset(seed=0)
     assert observations.shape == (5, 4)
@@ -44,8 +44,8 @@ def test_a_world_model_takes_the_imagination_settings(shelf):
 
 def test_a_synthetic_environment_is_functional(shelf):
     world = open_world(str(shelf / "bandit"), AS_IS)
-    env, params = world.functional
-    assert (world.name, world.spec, world.make_vector_env) == ("synthetic_env", env.spec, None)
+    _, params = world.functional
+    assert (world.spec.env_id, world.make_vector_env) == ("CartPole-v1", None)
     assert params
 
 

@@ -7,7 +7,7 @@ import torch
 
 from envs.errors import InputError
 from envs.evaluate import evaluate
-from envs.policy import select_rows
+from envs.policy import join_rows, select_rows
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
 from planners.planner_policy import PlannerPolicy, make_planner
 
@@ -43,6 +43,19 @@ def test_acting_is_a_function_of_observations_and_state(cartpole, config: Planne
     fewer, after = policy.act(observations[rows], select_rows(state, rows))
     assert fewer.shape == (2,)
     assert after["step"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("config", [SHOOTING, SEARCH, CROSS_ENTROPY], ids=["random_shooting", "mcts", "cem"])
+def test_episodes_are_joined_before_their_first_step_and_later(cartpole, config: PlannerConfig) -> None:
+    policy = PlannerPolicy(cartpole, make_planner(config))
+    observations = np.random.default_rng(0).normal(size=(3, 4), scale=0.05).astype(np.float32)
+    start = join_rows([policy.initial_state(1, seed) for seed in (7, 8, 9)])
+    assert start["seed"].tolist() == [policy.initial_state(1, seed)["seed"][0] for seed in (7, 8, 9)]
+    assert [start[name] for name in ("model", "action", "warm_start")] == [None] * 3
+    _, state = policy.act(observations, start)
+    joined = join_rows([select_rows(state, np.array([row])) for row in range(3)])
+    actions = [policy.act(observations, whole)[0] for whole in (state, joined)]
+    np.testing.assert_array_equal(*actions)
 
 
 def test_seeds_and_steps_draw_differently(make_integrator) -> None:

@@ -1,5 +1,4 @@
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,7 @@ from envs.errors import InputError
 from envs.spec import EnvSpec
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.saving import load_synthetic, save_synthetic
-
-
-def edit_json(path: Path, **changes: Any) -> None:
-    file = path / "artifact.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+from tests.envs.artifact_editing import edit_artifact
 
 
 def edit_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
@@ -29,7 +24,7 @@ def edit_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> 
     tensors = load(file.read_bytes())
     change(tensors)
     file.write_bytes(save(tensors))
-    edit_json(path, tensors_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
+    edit_artifact(path, tensors_sha256=hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def test_it_comes_back_bit_for_bit(bandit: Bandit, saved: Path) -> None:
@@ -57,21 +52,24 @@ def test_what_exists_is_kept_unless_it_may_be_overwritten(bandit: Bandit, saved:
         ({"config": {"state_hidden": [8], "reward_hidden": [8]}}, "do not fit its configuration"),
         ({"config": {"state_hidden": [0], "reward_hidden": [8, 4]}}, "state_hidden of whole widths"),
         ({"config": {"state_hidden": [8.0], "reward_hidden": [8, 4]}}, "state_hidden of whole widths"),
-        ({"config": {"state_hidden": 8}}, "expected the configuration of a bandit"),
-        ({"config": {"state_hidden": ["8"]}}, "state_hidden of whole widths"),
-        ({"config": {"depth": [8]}}, "expected the configuration of a bandit"),
+        (
+            {"config": {"state_hidden": 8, "reward_hidden": [8]}},
+            "expected a BanditConfig as the configuration of the bandit in",
+        ),
+        ({"config": {"state_hidden": ["8"], "reward_hidden": [8]}}, "state_hidden of whole widths"),
+        ({"config": {"depth": [8]}}, "it lacks reward_hidden, state_hidden and has an unknown depth"),
     ],
     ids=str,
 )
 def test_edited_json_is_refused(saved: Path, changes: dict[str, Any], message: str) -> None:
-    edit_json(saved, **changes)
+    edit_artifact(saved, **changes)
     with pytest.raises(InputError, match=message):
         load_synthetic(saved)
 
 
 def test_spaces_that_the_tensors_do_not_fit_are_refused(saved: Path) -> None:
     other = EnvSpec("Toy-v0", spaces.Box(-1, 1, (5,), np.float32), spaces.Discrete(3))
-    edit_json(saved, spec=other.to_json())
+    edit_artifact(saved, spec=other.to_json())
     with pytest.raises(InputError, match="do not fit its configuration"):
         load_synthetic(saved)
 

@@ -35,6 +35,7 @@ def counting(counting_model: WorldModel) -> Callable[..., WorldModelEnv]:
 
 @pytest.fixture
 def saved(toy: Ensemble, tmp_path: Path) -> str:
+    toy.parts.network.termination_weight.fill_(1e6)  # no episode of it is terminated
     save_model(toy, tmp_path / "model")
     return str(tmp_path / "model")
 
@@ -115,6 +116,31 @@ def test_a_wrong_action_changes_nothing(saved: str) -> None:
         return seen
 
     assert all(map(np.array_equal, run([0, 1, 1]), run([0, 9, 1, 9, 1])))
+
+
+def test_a_step_outside_an_episode_is_refused(counting: Callable[..., WorldModelEnv]) -> None:
+    env = counting(horizon=2)
+    with pytest.raises(InputError, match="expected a reset before this step"):
+        env.step(1)
+    env.reset(seed=0)
+    env.step(1)
+    env.step(1)
+    with pytest.raises(InputError, match="expected a reset before this step"):
+        env.step(1)
+    assert env.reset()[0].tolist() == [0.0, 0.0]
+    assert env.step(1)[0].tolist() == [1.0, 1.0]
+
+
+def test_wrong_resets_are_refused_and_change_nothing(counting: Callable[..., WorldModelEnv]) -> None:
+    env = counting()
+    env.reset(seed=0, options={})
+    env.step(1)
+    with pytest.raises(InputError, match="a reset without options, got"):
+        env.reset(options={"start": "any"})
+    for seed in ([1], -1, 0.5):
+        with pytest.raises(InputError, match="one seed of at least 0"):
+            env.reset(seed=seed)  # type: ignore[arg-type]
+    assert env.step(1)[0].tolist() == [2.0, 2.0]
 
 
 def test_seeds_fix_the_trajectory_and_a_reset_without_one_goes_on(saved: str) -> None:

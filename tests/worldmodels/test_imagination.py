@@ -6,8 +6,9 @@ from gymnasium import spaces
 
 from envs.errors import InputError
 from envs.spec import EnvSpec
+from envs.world_model import WorldModel
 from worldmodels.ensemble import Ensemble
-from worldmodels.imagination import EpisodeLimits, make_limits, some_action, valid_actions
+from worldmodels.imagination import EpisodeLimits, Imagination, make_limits, some_action, valid_actions
 
 
 def spec_with(action_space: spaces.Space) -> EnvSpec:
@@ -49,6 +50,20 @@ def test_other_actions_are_refused(space: spaces.Space, actions: list, message: 
 )
 def test_some_action_is_inside(space: spaces.Space) -> None:
     assert valid_actions(spec_with(space), some_action(space)[None], 1).shape == (1, *space.shape)
+
+
+def test_a_diverged_row_keeps_its_last_finite_state(counting_model: WorldModel) -> None:
+    imagination = Imagination(counting_model, EpisodeLimits(np.zeros((1, 2), np.float32), 9), 2)
+    imagination.seed(np.random.default_rng(0))
+    imagination.reset()
+    for actions in ([1, 0], [1, 0]):
+        imagination.step(np.array(actions))
+    step = imagination.step(np.array([1, 0]))
+    assert step.diverged.tolist() == [True, False]
+    assert step.observation.tolist() == [[2.0, 2.0], [3.0, -3.0]]
+    step = imagination.step(np.array([0, 1]))
+    assert step.diverged.tolist() == [False, False]
+    assert step.observation.tolist() == [[3.0, 1.0], [4.0, -2.0]]
 
 
 def test_limits_are_checked() -> None:

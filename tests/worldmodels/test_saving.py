@@ -1,15 +1,19 @@
-import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
 
 from envs.artifact import load_artifact, save_artifact
 from envs.errors import InputError
+from envs.world_model import WorldModel
 from worldmodels.ensemble import Ensemble
-from worldmodels.saving import load_model, save_model
+from worldmodels.saved_model import Family
+from worldmodels.saving import FAMILIES, load_model, save_model
+from worldmodels.starts import Starts
 
 
 def test_a_loaded_model_is_the_same_model(toy: Ensemble, tmp_path: Path) -> None:
@@ -18,6 +22,7 @@ def test_a_loaded_model_is_the_same_model(toy: Ensemble, tmp_path: Path) -> None
     model = Ensemble(replace(toy.parts, provenance={"seed": 5}), "ts1")
     save_model(model, tmp_path / "model", quality={"recall": 0.5})
     loaded = load_model(tmp_path / "model")
+    assert isinstance(loaded, Ensemble)
     assert loaded.propagation == "ts1"
     assert loaded.spec == model.spec
     assert loaded.parts.config == replace(model.parts.config, propagation="ts1")
@@ -33,7 +38,9 @@ def test_a_loaded_model_is_the_same_model(toy: Ensemble, tmp_path: Path) -> None
 
 def test_propagation_can_be_chosen_at_loading(toy: Ensemble, tmp_path: Path) -> None:
     save_model(toy, tmp_path / "model")
-    assert load_model(tmp_path / "model", "tsinf").propagation == "tsinf"
+    loaded = load_model(tmp_path / "model", "tsinf")
+    assert isinstance(loaded, Ensemble)
+    assert loaded.propagation == "tsinf"
     with pytest.raises(InputError, match="propagation"):
         load_model(tmp_path / "model", "median")  # type: ignore[arg-type]
 
@@ -57,7 +64,12 @@ def test_artifacts_that_are_no_ensemble_are_refused(toy: Ensemble, tmp_path: Pat
         "does not fit its own configuration.*size mismatch": replace(
             artifact, tensors={**artifact.tensors, "network.termination.weights.0": np.zeros((1, 1, 1), np.float32)}
         ),
-        "does not fit its own configuration.*num_wings": replace(artifact, config={**artifact.config, "num_wings": 2}),
+        "expected a EnsembleConfig as the configuration of.*unpack": replace(
+            artifact, config={**artifact.config, "log_variance_bounds": [-10.0, 0.5, 1.0]}
+        ),
+        "does not fit its own configuration.*index": replace(
+            artifact, tensors={**artifact.tensors, "network.elites": np.array([0, 7])}
+        ),
     }
     for number, (message, content) in enumerate(wrong.items()):
         save_artifact(tmp_path / str(number), content)
@@ -65,11 +77,84 @@ def test_artifacts_that_are_no_ensemble_are_refused(toy: Ensemble, tmp_path: Pat
             load_model(tmp_path / str(number))
 
 
+def test_a_configuration_has_exactly_the_fields_of_its_dataclass(toy: Ensemble, tmp_path: Path) -> None:
+    save_model(toy, tmp_path / "model")
+    artifact = load_artifact(tmp_path / "model")
+    without = {key: value for key, value in artifact.config.items() if key != "hidden"}
+    wrong = {
+        "has an unknown num_wings": {**artifact.config, "num_wings": 2},
+        "lacks hidden": without,
+        "lacks hidden and has an unknown num_wings": {**without, "num_wings": 2},
+    }
+    for number, (message, config) in enumerate(wrong.items()):
+        save_artifact(tmp_path / str(number), replace(artifact, config=config))
+        with pytest.raises(InputError, match=f"fields of EnsembleConfig .* the ensemble in .*, but it {message}$"):
+            load_model(tmp_path / str(number))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["network.dynamics.mlp.weights.1", "normaliser.target.std"])
+def test_tensors_that_are_not_finite_are_refused(toy: Ensemble, tmp_path: Path, name: str, value: float) -> None:
+    save_model(toy, tmp_path / "model")
+    artifact = load_artifact(tmp_path / "model")
+    broken = artifact.tensors[name].copy()
+    broken.flat[-1] = value
+    save_artifact(tmp_path / "broken", replace(artifact, tensors={**artifact.tensors, name: broken}))
+    with pytest.raises(InputError, match=f"^expected finite numbers .* the ensemble in .* in {name}$"):
+        load_model(tmp_path / "broken")
+
+
+@dataclass(frozen=True)
+class CountingConfig:
+    """A setting that only this family has."""
+
+    first: tuple[float, float] = (1.0, 0.0)
+
+
+class SavedCounting:
+    """A world model that shares nothing with an ensemble but the contract."""
+
+    family: ClassVar[str] = "counting"
+
+    def __init__(self, model: WorldModel, config: CountingConfig, provenance: dict[str, Any]):
+        self.spec, self.device = model.spec, model.device
+        self.encode, self.step = model.encode, model.step
+        first = torch.tensor([config.first])
+        self.config, self.provenance, self.starts = config, provenance, Starts(first, first)
+
+    def uncertainty_at(self, quantile: float) -> float:
+        return 0.2 * quantile
+
+
+def test_a_new_family_is_one_entry(counting_model: WorldModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    counting = Family(
+        CountingConfig,
+        lambda model: (model.config, {"nothing": np.zeros(1)}),
+        lambda artifact, config, _propagation, _device: SavedCounting(counting_model, config, artifact.provenance),
+    )
+    path, model = tmp_path / "model", SavedCounting(counting_model, CountingConfig((2.0, 0.5)), {"seed": 5})
+    with pytest.raises(InputError, match="unknown family of world model to save 'counting'"):
+        save_model(model, path)
+    monkeypatch.setitem(FAMILIES, "counting", counting)
+    save_model(model, path, quality={"recall": 0.5})
+    artifact = load_artifact(path)
+    assert (artifact.family, artifact.config) == ("counting", {"first": [2.0, 0.5]})
+    loaded = load_model(path)
+    assert isinstance(loaded, SavedCounting)
+    assert loaded.config == model.config
+    assert (loaded.provenance["seed"], loaded.provenance["quality"]) == (5, {"recall": 0.5})
+    env = gymnasium.make("simulacra/WorldModel-v0", path=str(path), uncertainty_quantile=0.5)
+    assert env.reset(seed=0)[0].tolist() == [2.0, 0.5]
+    *_, truncated, info = env.step(1)
+    assert info["uncertainty"] == pytest.approx(0.15)
+    assert truncated
+    envs = gymnasium.make_vec("simulacra/WorldModel-v0", num_envs=3, path=str(path))
+    assert envs.reset(seed=0)[0].tolist() == [[2.0, 0.5]] * 3
+
+
 def test_a_changed_configuration_value_is_refused(toy: Ensemble, tmp_path: Path) -> None:
     save_model(toy, tmp_path / "model")
-    file = tmp_path / "model" / "artifact.json"
-    content = json.loads(file.read_text())
-    content["config"]["num_members"] = 0
-    file.write_text(json.dumps(content))
+    artifact = load_artifact(tmp_path / "model")
+    save_artifact(tmp_path / "changed", replace(artifact, config={**artifact.config, "num_members": 0}))
     with pytest.raises(InputError, match="num_members"):
-        load_model(tmp_path / "model")
+        load_model(tmp_path / "changed")

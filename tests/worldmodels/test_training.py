@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from envs.spec import EnvSpec, spec_of
 from worldmodels.configs import EnsembleConfig, FitConfig
 from worldmodels.ensemble import Ensemble
 from worldmodels.quality import measure
+from worldmodels.trainer import make_trainer
 from worldmodels.training import fit_ensemble
 
 SMALL = EnsembleConfig(num_members=3, hidden=(32, 32), termination_hidden=(16,))
@@ -74,6 +76,21 @@ def test_elites_are_the_best_on_validation(linear_log: Log) -> None:
     model = fit_ensemble(linear_log, config, FitConfig(num_updates=40, validate_every=20), progress=None)
     errors = np.array(model.parts.provenance["validation_errors"])
     assert sorted(model.parts.network.elites.tolist()) == sorted(np.argsort(errors)[:2])
+
+
+def test_training_uses_its_threads_and_gives_them_back(linear_log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def watched(fit: FitConfig, progress: str | None) -> lightning.Trainer:
+        seen.append(torch.get_num_threads())
+        return make_trainer(fit, progress)
+
+    monkeypatch.setattr("worldmodels.training.make_trainer", watched)
+    before = torch.get_num_threads()
+    fit = FitConfig(num_updates=2, validate_every=1, num_threads=before + 1)
+    fit_ensemble(linear_log, SMALL, fit, progress=None)
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
 
 
 def test_patience_stops_training(linear_log: Log) -> None:

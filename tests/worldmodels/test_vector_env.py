@@ -139,6 +139,75 @@ def test_a_wrong_reset_mask_is_refused(counting_model: WorldModel, mask: Any) ->
         env.reset(seed=0, options={"reset_mask": mask})
 
 
+def test_a_step_before_a_reset_is_refused(counting_model: WorldModel) -> None:
+    env = WorldModelVectorEnv(counting_model, LIMITS, 2)
+    with pytest.raises(InputError, match="expected a reset before this step"):
+        env.step(np.array([0, 0]))
+
+
+def test_a_first_reset_of_some_rows_is_refused(counting_model: WorldModel) -> None:
+    env = WorldModelVectorEnv(counting_model, LIMITS, 2, AutoresetMode.DISABLED)
+    with pytest.raises(InputError, match="first reset of all rows"):
+        env.reset(seed=0, options={"reset_mask": np.array([True, False])})
+    with pytest.raises(InputError, match="expected a reset before this step"):
+        env.step(np.array([0, 0]))
+    options = {"reset_mask": np.array([True, True])}
+    assert env.reset(seed=0, options=options)[0].tolist() == [[2.0, 0.0], [2.0, 0.0]]
+    assert list(options) == ["reset_mask"]
+
+
+def test_unknown_reset_options_are_refused(counting_model: WorldModel) -> None:
+    env = WorldModelVectorEnv(counting_model, LIMITS, 2)
+    with pytest.raises(InputError, match=r"no reset option but reset_mask, got \['start'\]"):
+        env.reset(seed=0, options={"start": "any", "reset_mask": np.ones(2, bool)})
+
+
+@pytest.mark.parametrize("seed", [[1, 2], -1, 0.5])
+def test_one_seed_serves_all_rows(counting_model: WorldModel, seed: Any) -> None:
+    env = WorldModelVectorEnv(counting_model, LIMITS, 2)
+    with pytest.raises(InputError, match="one seed of at least 0 that the randomness of all environments follows"):
+        env.reset(seed=seed)
+
+
+def test_a_seed_of_numpy_is_the_same_seed(saved: str) -> None:
+    env = make_vector_env(4, saved, start="any")
+    assert np.array_equal(env.reset(seed=np.int64(3))[0], env.reset(seed=3)[0])  # type: ignore[arg-type]
+
+
+def test_resets_in_a_row_draw_anew(saved: str) -> None:
+    """With a mask, without one, and after a step; and the seed fixes it all."""
+    masks: list[dict[str, Any] | None] = [None] + [{"reset_mask": np.ones(8, bool)}] * 3
+
+    def run(seed: int) -> list[np.ndarray]:
+        env = make_vector_env(8, saved, start="any", autoreset_mode=AutoresetMode.DISABLED)
+        env.reset(seed=seed)
+        seen = [env.reset(options=options)[0] for options in masks]
+        env.step(np.zeros(8, np.int64))
+        return seen + [env.reset(options=options)[0] for options in masks[1:]]
+
+    seen = run(0)
+    assert len({starts.tobytes() for starts in seen}) == len(seen)
+    assert all(map(np.array_equal, seen, run(0)))
+    assert not any(map(np.array_equal, seen, run(1)))
+
+
+def test_a_row_does_not_notice_that_another_is_reset_twice(toy: Ensemble, tmp_path: Path) -> None:
+    toy.parts.network.termination_weight.fill_(1e6)  # no episode of it is terminated
+    path = str(tmp_path / "lasting")
+    save_model(toy, path)
+
+    def run(num_resets: int) -> list[np.ndarray]:
+        env = make_vector_env(2, path, start="any", propagation="ts1", autoreset_mode=AutoresetMode.DISABLED)
+        seen = [env.reset(seed=0)[0]]
+        for _ in range(num_resets):
+            env.reset(options={"reset_mask": np.array([True, False])})
+        seen += [env.step(np.array([0, 1]))[0] for _ in range(3)]
+        seen += [env.reset(options={"reset_mask": np.array([False, True])})[0] for _ in range(2)]
+        return [observations[1] for observations in seen]
+
+    assert all(map(np.array_equal, run(0), run(3)))
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_returned_arrays_are_the_callers_own(saved: str, mode: AutoresetMode) -> None:
     def run(scribble: bool) -> list[list]:
