@@ -22,6 +22,8 @@ from envs.policy import Policy, join_rows, select_rows
 from envs.spaces import checked_actions
 from envs.spec import EnvSpec, make_real
 
+_STEPS_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -122,6 +124,8 @@ def _run_wave(
             lengths[row] += 1
             terminated[row], done[row] = ended, ended or cut
             bar.update(int(done[row]))
+        if lengths.max() % _STEPS_SHOWN == 0:  # episodes that run side by side often end together: show that they run
+            bar.set_postfix_str(f"step {lengths.max()}")
         keep = np.flatnonzero(~done[rows])
         if 2 * len(keep) <= len(rows):
             rows, observations, state = rows[keep], observations[keep], select_rows(state, keep)

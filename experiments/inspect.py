@@ -25,12 +25,13 @@ def inspect_lines(path: Path, as_json: bool = False) -> list[str]:
         raise InputError(f"{path} was damaged or edited: {error!r} is missing or wrong") from None
     if as_json:
         return [json.dumps(content, indent=2)]
-    return [f"{key + ':':<18}{_as_text(value)}" for key, value in content.items()]
+    width = max(18, 2 + max(map(len, content)))
+    return [f"{key + ':':<{width}}{_as_text(value, width)}" for key, value in content.items()]
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: Any, width: int) -> str:
     if isinstance(value, list):
-        return ("\n" + " " * 18).join(value)
+        return ("\n" + " " * width).join(value)
     return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
