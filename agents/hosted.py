@@ -24,7 +24,8 @@ class HostCollector:
     """Collects rollouts from a vector environment, and tallies the returns of its episodes.
 
     Raises:
-        InputError: the environment has other spaces than ``spec`` or another size than the configuration.
+        InputError: the environment has other spaces than ``spec``, another size than the configuration, or does not
+            tell its autoreset mode.
     """
 
     def __init__(self, env: VectorEnv, spec: EnvSpec, networks: ActorCritic, config: PPOConfig, seed: int):
@@ -37,7 +38,9 @@ class HostCollector:
             if found != getattr(spec, name):
                 raise InputError(f"expected {name} {getattr(spec, name)} of the vector environment, got {found}")
         self._env, self._config = env, config
-        self._mode = env.metadata.get("autoreset_mode", AutoresetMode.NEXT_STEP)
+        if "autoreset_mode" not in env.metadata:
+            raise InputError(f"expected {env} to tell its autoreset_mode in its metadata, found none")
+        self._mode = env.metadata["autoreset_mode"]
         self._observation = np.array(env.reset(seed=seed)[0])
         self._resetting = np.zeros(env.num_envs, bool)
         self._running = np.zeros(env.num_envs)
