@@ -101,8 +101,8 @@ def evolve_bandit(
             generations.append(generation)
             bar.update()
             bar.set_postfix_str(f"fitness {generation.fitness.mean():.0f}, held out {generation.check.mean():.0f}")
-    history = _history(generations, time.perf_counter() - started)
     best = best_generation(generations)
+    history = _history(generations, best, time.perf_counter() - started)
     provenance = {"seed": seed, "evolution": asdict(evolution), "agent": asdict(ppo), "history": asdict(history)}
     save_synthetic(out, env, best.centre, provenance, overwrite)
     return history
@@ -120,13 +120,13 @@ def best_generation(generations: list[Generation]) -> Generation:
     return max(sound, key=lambda generation: generation.check.mean())
 
 
-def _history(generations: list[Generation], seconds: float) -> EvolutionHistory:
+def _history(generations: list[Generation], best: Generation, seconds: float) -> EvolutionHistory:
     return EvolutionHistory(
         fitness_mean=[_known(g.fitness.mean()) for g in generations],
         fitness_best=[_known(g.fitness.max()) for g in generations],
         check_mean=[_known(g.check.mean()) for g in generations],
         check_worst=[_known(g.check.min()) for g in generations],
-        best_check=float(best_generation(generations).check.mean()),
+        best_check=float(best.check.mean()),
         real_steps=sum(g.real_steps for g in generations),
         seconds=seconds,
     )
