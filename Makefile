@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The workers start together and JAX compiles in each: two is what two cores bear.
 JOBS ?= 2
+BENCHMARKS := logs worldmodels
 
 .PHONY: help demo test check format bench docs clean
 
@@ -39,7 +40,7 @@ format: $(INSTALLED)  ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 
 bench: $(INSTALLED)  ## speed, one JSON line a case
-	@for file in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$file .py) || exit 1; done
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 docs: $(INSTALLED)  ## run every Python example of the documents
 	$(ONE_THREAD) $(BIN)/pytest -q tests/test_documents.py

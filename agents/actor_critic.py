@@ -7,18 +7,17 @@ Shape legend: ``...`` any batch axes, ``O`` observation size, ``A`` number of di
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from gymnasium import spaces
 
+from agents.agent import Params
 from agents.configs import PPOConfig
 from envs.errors import InputError
 from envs.mlp import apply_mlp, init_mlp
 from envs.spec import EnvSpec
-
-Params = dict[str, Any]
 
 
 class ActorCritic(NamedTuple):
@@ -94,11 +93,3 @@ def make_actor_critic(spec: EnvSpec, config: PPOConfig) -> ActorCritic:
     if isinstance(action, spaces.Box) and len(action.shape) == 1:
         return ActorCritic(size, action.shape[0], False, config.hidden, config.activation)
     raise InputError(f"expected a Discrete or vector Box action space of {spec.env_id} for PPO, got {action}")
-
-
-def to_env_action(spec: EnvSpec, action: jax.Array) -> jax.Array:
-    """Returns actions as the environment wants them: counted from the space's start, or clipped to its bounds."""
-    if isinstance(spec.action_space, spaces.Discrete):
-        return action + int(spec.action_space.start)
-    assert isinstance(spec.action_space, spaces.Box)
-    return jnp.clip(action, spec.action_space.low, spec.action_space.high)

@@ -9,11 +9,12 @@ import jax
 import numpy as np
 from gymnasium import spaces
 
-from agents.actor_critic import ActorCritic, Params, make_actor_critic, to_env_action
-from agents.configs import PPOConfig
+from agents.agent import Params, PolicyNetworks, to_env_action
+from agents.configs import AgentConfig
+from agents.table import algorithm_named, make_networks, name_of
 from envs.artifact import Artifact, load_artifact, save_artifact
 from envs.artifact_contents import config_from_json, require_finite
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError
 from envs.named_tensors import flatten_tensors, nest_tensors
 from envs.spec import EnvSpec
 
@@ -25,9 +26,9 @@ class AgentPolicy:
     so that few sizes are compiled.
     """
 
-    def __init__(self, spec: EnvSpec, config: PPOConfig, params: Params, stochastic: bool = False):
+    def __init__(self, spec: EnvSpec, config: AgentConfig, params: Params, stochastic: bool = False):
         self.spec, self.config, self.params, self.stochastic = spec, config, params, stochastic
-        self.networks = make_actor_critic(spec, config)
+        self.networks = make_networks(spec, config)
         self._act = jax.jit(partial(_act, networks=self.networks, spec=spec))
 
     def initial_state(self, num_rows: int, seed: int) -> np.ndarray | None:
@@ -49,7 +50,7 @@ class AgentPolicy:
 
 
 def _act(
-    params: Params, observations: jax.Array, keys: jax.Array | None, networks: ActorCritic, spec: EnvSpec
+    params: Params, observations: jax.Array, keys: jax.Array | None, networks: PolicyNetworks, spec: EnvSpec
 ) -> tuple[jax.Array, jax.Array | None]:
     if keys is None:
         return to_env_action(spec, networks.mode(params, observations)), None
@@ -59,22 +60,21 @@ def _act(
 
 
 def save_policy(path: Path | str, policy: AgentPolicy, provenance: dict[str, Any], overwrite: bool = False) -> None:
-    """Writes a policy as an artifact of kind ``policy``, family ``ppo``."""
-    tensors = flatten_tensors(policy.params)
-    config = asdict(policy.config)
-    save_artifact(path, Artifact("policy", "ppo", policy.spec, config, tensors, provenance), overwrite)
+    """Writes a policy as an artifact of kind ``policy``, whose family is the name of its algorithm."""
+    tensors, config = flatten_tensors(policy.params), asdict(policy.config)
+    family = name_of(policy.config)
+    save_artifact(path, Artifact("policy", family, policy.spec, config, tensors, provenance), overwrite)
 
 
 def load_policy(path: Path | str, stochastic: bool = False) -> AgentPolicy:
     """Reads a policy artifact; raises `InputError` where it is none, or was edited so that it no longer fits."""
     artifact = load_artifact(path, kind="policy")
-    if artifact.family != "ppo":
-        raise unknown_name("policy family", artifact.family, ["ppo"])
-    what = f"the PPO policy in {path}"
-    config = config_from_json(PPOConfig, artifact.config, what)
+    algorithm = algorithm_named(artifact.family, "policy family")
+    what = f"the {artifact.family.upper()} policy in {path}"
+    config: Any = config_from_json(algorithm.config_type, artifact.config, what)
     require_finite(artifact.tensors, what)
     params = nest_tensors(artifact.tensors)
-    networks = make_actor_critic(artifact.spec, config)
+    networks = algorithm.make_networks(artifact.spec, config)
     expected = jax.eval_shape(networks.init, jax.random.key(0))
     found = jax.tree.map(np.shape, params)
     if found != jax.tree.map(lambda x: x.shape, expected):

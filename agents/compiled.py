@@ -1,19 +1,19 @@
-"""Training compiled whole: collection on a functional environment and PPO's update in one pure function.
+"""Training compiled whole: collection on a functional environment and an agent's update in one pure function.
 
 The functions of `CompiledTraining` are pure and not yet jitted: the caller vmaps them over seeds (keys), over
 hyperparameters, or over environment parameters (a population of synthetic environments), then jits once.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents.actor_critic import ActorCritic, Params, make_actor_critic, to_env_action
-from agents.configs import PPOConfig
-from agents.ppo import Hyperparameters, Learner, init_learner, update
+from agents.agent import Agent, Learner, Params, PolicyNetworks, to_env_action
+from agents.configs import AgentConfig
 from agents.rollout import EpisodeTally, Rollout
+from agents.table import make_agent
 from envs.functional import EnvState, FunctionalEnv, step_auto_reset
 from envs.functional import Params as EnvParams
 
@@ -22,7 +22,7 @@ class TrainState(NamedTuple):
     """Everything that a training carries from update to update.
 
     Attributes:
-        learner: parameters and optimiser.
+        learner: of the agent.
         env_state: states of the ``B`` environments.
         observation: what to act on next ``[B, *O]``.
         tally: returns of the episodes.
@@ -40,59 +40,58 @@ class CompiledTraining(NamedTuple):
     """A training as pure functions.
 
     Attributes:
-        networks: the agent's networks.
+        networks: of the agent's policy.
+        hyper: the numeric settings of its configuration.
         init: ``(key, env_params) -> TrainState``.
         advance: ``(state, env_params, hyper, num_updates) -> (state, metrics)``; ``num_updates`` is static and
             every metric is ``[num_updates]``; ``episode_return`` is NaN where no episode ended in an update.
         train: ``(key, env_params, hyper) -> Params``: the whole training.
     """
 
-    networks: ActorCritic
+    networks: PolicyNetworks
+    hyper: Any
     init: Callable[[jax.Array, EnvParams], TrainState]
-    advance: Callable[[TrainState, EnvParams, Hyperparameters, int], tuple[TrainState, dict[str, jax.Array]]]
-    train: Callable[[jax.Array, EnvParams, Hyperparameters], Params]
+    advance: Callable[[TrainState, EnvParams, Any, int], tuple[TrainState, dict[str, jax.Array]]]
+    train: Callable[[jax.Array, EnvParams, Any], Params]
 
 
-def make_compiled_training(env: FunctionalEnv, config: PPOConfig) -> CompiledTraining:
-    """Returns PPO's training on ``env`` as pure functions; raises `InputError` for spaces that PPO cannot serve."""
-    networks = make_actor_critic(env.spec, config)
+def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledTraining:
+    """Returns an agent's training on ``env`` as pure functions; raises `InputError` for spaces it cannot serve."""
+    agent = make_agent(env.spec, config)
 
     def init(key: jax.Array, env_params: EnvParams) -> TrainState:
         learner_key, reset_key, key = jax.random.split(key, 3)
         reset_keys = jax.random.split(reset_key, config.num_envs)
         observation, env_state = jax.vmap(env.reset, in_axes=(0, None))(reset_keys, env_params)
-        learner = init_learner(networks, learner_key)
+        learner = agent.init(learner_key)
         return TrainState(learner, env_state, observation, EpisodeTally.empty(config.num_envs), key)
 
-    def one_update(
-        state: TrainState, env_params: EnvParams, hyper: Hyperparameters
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
+    def one_update(state: TrainState, env_params: EnvParams, hyper: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         collect_key, update_key, key = jax.random.split(state.key, 3)
-        state, rollout = collect(state._replace(key=collect_key), env, env_params, networks, config)
-        learner, metrics = update(state.learner, rollout, update_key, networks, config, hyper)
-        metrics["episode_return"] = state.tally.total / state.tally.num_episodes
+        state, rollout = collect(state._replace(key=collect_key), env, env_params, agent)
+        learner, metrics = agent.update(state.learner, rollout, update_key, hyper)
+        metrics = {**metrics, "episode_return": state.tally.total / state.tally.num_episodes}
         tally = EpisodeTally.empty(config.num_envs)._replace(running=state.tally.running)
         return state._replace(learner=learner, tally=tally, key=key), metrics
 
     def advance(
-        state: TrainState, env_params: EnvParams, hyper: Hyperparameters, num_updates: int
+        state: TrainState, env_params: EnvParams, hyper: Any, num_updates: int
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         return jax.lax.scan(lambda s, _: one_update(s, env_params, hyper), state, length=num_updates)
 
-    def train(key: jax.Array, env_params: EnvParams, hyper: Hyperparameters) -> Params:
+    def train(key: jax.Array, env_params: EnvParams, hyper: Any) -> Params:
         return advance(init(key, env_params), env_params, hyper, config.num_updates)[0].learner.params
 
-    return CompiledTraining(networks, init, advance, train)
+    return CompiledTraining(agent.networks, agent.hyper, init, advance, train)
 
 
-def collect(
-    state: TrainState, env: FunctionalEnv, env_params: EnvParams, networks: ActorCritic, config: PPOConfig
-) -> tuple[TrainState, Rollout]:
-    """Steps every environment ``config.num_steps`` times with the current policy."""
+def collect(state: TrainState, env: FunctionalEnv, env_params: EnvParams, agent: Agent) -> tuple[TrainState, Rollout]:
+    """Steps every environment ``config.num_steps`` times as the agent acts now."""
+    config = agent.config
 
     def step(state: TrainState, key: jax.Array) -> tuple[TrainState, Rollout]:
         act_key, step_key = jax.random.split(key)
-        action = networks.sample(state.learner.params, state.observation, act_key)
+        action = agent.act(state.learner, state.observation, act_key)
         step_keys = jax.random.split(step_key, config.num_envs)
         after = jax.vmap(lambda k, s, a: step_auto_reset(env, k, s, a, env_params))(
             step_keys, state.env_state, to_env_action(env.spec, action)

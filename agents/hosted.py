@@ -4,18 +4,18 @@ Every autoreset mode gives the same rollout: what an action led to stays apart f
 steps that a NEXT_STEP environment spends on resetting are marked invalid.
 """
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import jax
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from agents.actor_critic import ActorCritic, Params, make_actor_critic, to_env_action
-from agents.configs import PPOConfig
-from agents.ppo import Hyperparameters, Learner, init_learner, update
+from agents.agent import Agent, Learner, to_env_action
+from agents.configs import AgentConfig
 from agents.rollout import Rollout
+from agents.table import make_agent
 from envs.errors import InputError
 from envs.spec import EnvSpec
 
@@ -28,7 +28,8 @@ class HostCollector:
             tell its autoreset mode.
     """
 
-    def __init__(self, env: VectorEnv, spec: EnvSpec, networks: ActorCritic, config: PPOConfig, seed: int):
+    def __init__(self, env: VectorEnv, spec: EnvSpec, agent: Agent, seed: int):
+        config = agent.config
         if env.num_envs != config.num_envs:
             raise InputError(f"expected a vector environment of {config.num_envs} rows, got {env.num_envs}")
         for name, found in (
@@ -37,21 +38,22 @@ class HostCollector:
         ):
             if found != getattr(spec, name):
                 raise InputError(f"expected {name} {getattr(spec, name)} of the vector environment, got {found}")
-        self._env, self._config = env, config
+        self._env, self._num_steps = env, config.num_steps
         if "autoreset_mode" not in env.metadata:
             raise InputError(f"expected {env} to tell its autoreset_mode in its metadata, found none")
         self._mode = env.metadata["autoreset_mode"]
         self._observation = np.array(env.reset(seed=seed)[0])
         self._resetting = np.zeros(env.num_envs, bool)
         self._running = np.zeros(env.num_envs)
-        self._sample = jax.jit(partial(_sample, networks=networks, spec=spec))
+        self._spec, self._act = spec, _compiled_act(agent.act, config.num_steps)
 
-    def collect(self, params: Params, key: jax.Array) -> tuple[Rollout, list[float]]:
+    def collect(self, learner: Learner, key: jax.Array) -> tuple[Rollout, list[float]]:
         """Returns ``[num_steps, num_envs, ...]`` steps and the returns of the episodes that ended in them."""
         steps, finished = [], []
-        for step_key in jax.random.split(key, self._config.num_steps):
-            action, env_action = self._sample(params, self._observation, step_key)
-            observation, reward, terminated, truncated, info = self._env.step(np.asarray(env_action))
+        for step in range(self._num_steps):
+            action = np.asarray(self._act(learner, self._observation, key, step))
+            outcome = self._env.step(to_env_action(self._spec, action))
+            observation, reward, terminated, truncated, info = outcome
             _require_finite(observation, reward, self._env)
             ended, valid = terminated | truncated, ~self._resetting
             next_observation = self._ended_in(observation, ended, info)
@@ -79,11 +81,18 @@ class HostCollector:
         return np.array(observation)
 
 
-def _sample(
-    params: Params, observation: jax.Array, key: jax.Array, networks: ActorCritic, spec: EnvSpec
-) -> tuple[jax.Array, jax.Array]:
-    action = networks.sample(params, observation, key)
-    return action, to_env_action(spec, action)
+@cache
+def _compiled_act(act: Callable[..., jax.Array], num_steps: int) -> Callable[..., jax.Array]:
+    """Returns ``(learner, observation, key, step) -> action``."""
+    # The key is split here, not by the caller: each operation outside of a compiled function costs as much as this.
+    return jax.jit(
+        lambda learner, observation, key, step: act(learner, observation, jax.random.split(key, num_steps)[step])
+    )
+
+
+@cache
+def _compiled_update(update: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(update, donate_argnums=0)
 
 
 def _require_finite(observation: np.ndarray, reward: np.ndarray, env: VectorEnv) -> None:
@@ -92,23 +101,27 @@ def _require_finite(observation: np.ndarray, reward: np.ndarray, env: VectorEnv)
         raise InputError(f"expected finite observations and rewards from {env}, got others in row {rows.argmax()}")
 
 
+@jax.jit
+def _split(key: jax.Array) -> tuple[jax.Array, ...]:
+    return tuple(jax.random.split(key, 3))
+
+
 def train_hosted(
-    env: VectorEnv, spec: EnvSpec, config: PPOConfig, seed: int
-) -> Iterator[tuple[Learner, dict[str, float]]]:
-    """Trains PPO on a vector environment, one update an iteration.
+    env: VectorEnv, spec: EnvSpec, config: AgentConfig, seed: int
+) -> Iterator[tuple[Learner, dict[str, Any]]]:
+    """Trains an agent on a vector environment, one update an iteration.
 
     Yields:
-        The learner after each update and its metrics; ``episode_return`` is NaN where no episode ended.
+        The learner after each update and its metrics (scalars); ``episode_return`` is NaN where no episode ended.
+        A learner's arrays are given away to the next update: use or copy what is wanted of it before.
     """
-    networks = make_actor_critic(spec, config)
-    key = jax.random.key(seed)
-    learner_key, key = jax.random.split(key)
-    learner, hyper = init_learner(networks, learner_key), Hyperparameters.of(config)
-    collector = HostCollector(env, spec, networks, config, seed)
-    update_fn = jax.jit(update, static_argnames=("networks", "config"))
+    agent = make_agent(spec, config)
+    learner_key, key = jax.random.split(jax.random.key(seed))
+    learner = jax.jit(agent.init)(learner_key)
+    collector = HostCollector(env, spec, agent, seed)
+    update = _compiled_update(agent.update)
     for _ in range(config.num_updates):
-        collect_key, update_key, key = jax.random.split(key, 3)
-        rollout, finished = collector.collect(learner.params, collect_key)
-        learner, metrics = update_fn(learner, rollout, update_key, networks=networks, config=config, hyper=hyper)
-        mean_return = float(np.mean(finished)) if finished else float("nan")
-        yield learner, {**{k: float(v) for k, v in metrics.items()}, "episode_return": mean_return}
+        collect_key, update_key, key = _split(key)
+        rollout, finished = collector.collect(learner, collect_key)
+        learner, metrics = update(learner, rollout, update_key, agent.hyper)
+        yield learner, {**metrics, "episode_return": float(np.mean(finished)) if finished else float("nan")}

@@ -8,6 +8,7 @@ value (`Hyperparameters`), so one compiled function serves every setting and can
 Shape legend: ``T`` time, ``B`` environments, ``N`` rows of a minibatch.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -15,10 +16,12 @@ import jax.numpy as jnp
 import optax
 from einops import rearrange
 
-from agents.actor_critic import ActorCritic, Params
+from agents.actor_critic import ActorCritic, make_actor_critic
 from agents.advantages import gae
+from agents.agent import Agent, Params
 from agents.configs import PPOConfig
 from agents.rollout import Rollout
+from envs.spec import EnvSpec
 
 
 class Hyperparameters(NamedTuple):
@@ -61,6 +64,23 @@ class Batch(NamedTuple):
     advantage: jax.Array
     target: jax.Array
     weight: jax.Array
+
+
+def make_ppo(spec: EnvSpec, config: PPOConfig) -> Agent:
+    """Returns PPO as an agent; raises `InputError` for spaces that it cannot serve."""
+    return _agent(make_actor_critic(spec, config), config)
+
+
+@cache  # the same functions for the same settings, so that what was compiled of them serves again
+def _agent(networks: ActorCritic, config: PPOConfig) -> Agent:
+    return Agent(
+        config=config,
+        networks=networks,
+        hyper=Hyperparameters.of(config),
+        init=lambda key: init_learner(networks, key),
+        act=lambda learner, observation, key: networks.sample(learner.params, observation, key),
+        update=lambda learner, rollout, key, hyper: update(learner, rollout, key, networks, config, hyper),
+    )
 
 
 def init_learner(networks: ActorCritic, key: jax.Array) -> Learner:

@@ -1,10 +1,9 @@
 """Speed of logs: sampling windows, reading transitions, appending episodes. Prints one JSON line a case.
 
 ``ours`` is CPU time; ``floor`` is the same windows by a plain numpy index from arrays in memory, in the same run.
-Run it with ``python benchmarks/logs.py``.
+Run it with ``python -m benchmarks.logs``.
 """
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from gymnasium import spaces
 
+from benchmarks.reporting import report
 from envs.chunks import ChunkSampler
 from envs.log_writer import LogWriter
 from envs.logs import Episode, Log, open_log
@@ -20,6 +20,7 @@ from envs.spec import EnvSpec
 
 BATCH, LENGTH, OBSERVATION, ACTION = 32, 64, 24, 6
 NUM_EPISODES, EPISODE_STEPS = 1000, 1000
+UNIT = "transitions per CPU second"
 COLUMNS = ("actions", "rewards", "terminated", "truncated")
 SPEC = EnvSpec(
     "Toy-v0", spaces.Box(-np.inf, np.inf, (OBSERVATION,), np.float32), spaces.Box(-1, 1, (ACTION,), np.float32)
@@ -36,10 +37,10 @@ def main() -> None:
         floor = per_second(plain_index(log, rng), BATCH * LENGTH, repeats=2000)
         transitions = per_second(log.transitions, log.num_steps, repeats=3)
         verify = per_second(lambda: open_log(log.path), log.num_steps, repeats=3)
-    report("sample windows [32, 64], float32 x 24", sample, goal=10e6, floor=floor)
-    report("read all transitions into memory", transitions)
-    report("open a log and verify its checksums", verify)
-    report("validate and append episodes of 1000 steps", append)
+    report("sample windows [32, 64], float32 x 24", UNIT, sample, goal=10e6, floor=floor)
+    report("read all transitions into memory", UNIT, transitions)
+    report("open a log and verify its checksums", UNIT, verify)
+    report("validate and append episodes of 1000 steps", UNIT, append)
 
 
 def per_second(run: Callable[[], object], count: int, repeats: int) -> float:
@@ -71,12 +72,6 @@ def write_log(path: Path) -> None:
     with LogWriter(path, SPEC, {"kind": "benchmark"}) as writer:
         for _ in range(NUM_EPISODES):
             writer.add(episode)
-
-
-def report(case: str, ours: float, goal: float | None = None, floor: float | None = None) -> None:
-    met = None if goal is None else ours >= goal
-    line = {"case": case, "unit": "transitions per CPU second", "ours": ours, "goal": goal, "met": met}
-    print(json.dumps({**line, "floor": floor, "peer": None, "peer_name": None}), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ An artifact is a folder::
     artifact.json         format version, kind, family, spec, configuration, provenance, SHA-256 of the tensors and
                           of all these fields
     tensors.safetensors   every weight and buffer
+    report.html, ...      what a reader may like to have beside it; loading reads none of these
 
 It is written under a temporary name, flushed and renamed, so it is whole or absent. Loading one runs no code of it.
 The checksums find damage and edits by hand; they are no signature.
@@ -54,8 +55,14 @@ class Artifact:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False) -> None:
-    """Writes ``artifact`` as the folder ``path``; raises `InputError` where `require_artifact_place` does."""
+def save_artifact(
+    path: Path | str, artifact: Artifact, overwrite: bool = False, beside: Mapping[str, str | bytes] | None = None
+) -> None:
+    """Writes ``artifact`` as the folder ``path``, with what is ``beside`` it as files of those names (``a/b`` too).
+
+    Raises:
+        InputError: where `require_artifact_place` does.
+    """
     require_artifact_place(Path(path), overwrite)
     blob = save_tensors({name: np.asarray(value, order="C") for name, value in artifact.tensors.items()})
     content = {
@@ -68,6 +75,9 @@ def save_artifact(path: Path | str, artifact: Artifact, overwrite: bool = False)
         "tensors_sha256": hashlib.sha256(blob).hexdigest(),
     }
     with new_folder(Path(path), overwrite) as folder:
+        for name, file in (beside or {}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(file.encode() if isinstance(file, str) else file)
         (folder / "tensors.safetensors").write_bytes(blob)
         write_json(folder / "artifact.json", {**content, "json_sha256": json_sha256(content)})
 

@@ -48,6 +48,11 @@ def write_json(path: Path, content: Any, durable: bool = True) -> None:
     write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n", durable)
 
 
+def plain_json(content: Any) -> Any:
+    """Returns ``content`` as it is when read back from a JSON file: with lists for tuples."""
+    return json.loads(json.dumps(content, allow_nan=False))
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file; raises `InputError` naming the file where it is missing or damaged."""
     try:

@@ -88,7 +88,9 @@ def first_outside(space: spaces.Space, values: np.ndarray) -> int | None:
             inside = (values >= space.low) & (values <= space.high)
         case spaces.Discrete():
             first = int(space.start)
-            inside = (values >= first) & (values < first + int(space.n)) & (values == np.floor(values))
+            inside = (values >= first) & (values < first + int(space.n))
+            if values.dtype.kind not in "iu":
+                inside &= values == np.floor(values)
         case spaces.MultiDiscrete():
             start = np.asarray(space.start)
             inside = (values >= start) & (values < start + space.nvec) & (values == np.floor(values))
@@ -96,8 +98,22 @@ def first_outside(space: spaces.Space, values: np.ndarray) -> int | None:
             inside = (values == 0) | (values == 1)
         case _:
             raise InputError(f"expected a {_SUPPORTED} space, got {space}")
-    outside = ~inside.all(axis=tuple(range(1, inside.ndim)))
-    return int(outside.argmax()) if outside.any() else None
+    if inside.all():
+        return None
+    return int((~inside.all(axis=tuple(range(1, inside.ndim)))).argmax())
+
+
+def any_member(space: spaces.Space) -> np.ndarray:
+    """Returns one value inside ``space``, the same each time: zeros where they are inside, else the nearest to them."""
+    match space:
+        case spaces.Box():
+            nearest: np.ndarray = np.clip(np.zeros(space.shape, space.dtype), space.low, space.high)
+            return nearest
+        case spaces.Discrete() | spaces.MultiDiscrete():
+            return np.array(space.start, space.dtype)
+        case spaces.MultiBinary():
+            return np.zeros(space.shape, space.dtype)
+    raise InputError(f"expected a {_SUPPORTED} space, got {space}")
 
 
 def checked_actions(
@@ -112,23 +128,34 @@ def checked_actions(
         actions: what an agent gave, an array or what NumPy makes one of.
         num_rows: ``N``.
         who: where the actions come from, for the message ("the policy for CartPole-v1").
-        ignored: rows ``[N]`` bool whose action does not matter; they become 0.
+        ignored: rows ``[N]`` bool whose action does not matter; it becomes one inside the space.
 
     Raises:
-        InputError: another shape, or an action outside the space (the first such row is shown).
+        InputError: another shape, no numbers, or an action outside the space (the first such row is shown).
     """
-    values = np.asarray(actions)
+    return checked_batch(space, actions, num_rows, "actions", who, ignored)
+
+
+def checked_batch(
+    space: spaces.Space, values: Any, num_rows: int, what: str, who: str, ignored: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns a copy of a batch of members of ``space``, as `checked_actions` does of actions; ``what`` names them."""
+    batch = np.asarray(values)
     expected = (num_rows, *(space.shape or ()))
-    if values.shape != expected:
-        raise InputError(f"expected actions of shape {expected} from {who}, got {values.shape}")
-    judged = np.arange(num_rows) if ignored is None else np.flatnonzero(~ignored)
-    chosen = values[judged]
-    if np.issubdtype(space.dtype, np.floating):
+    if batch.shape != expected:
+        raise InputError(f"expected {what} of shape {expected} from {who}, got {batch.shape}")
+    if batch.dtype.kind not in "biuf":
+        raise InputError(f"expected {what} as numbers from {who}, got {batch.dtype}")
+    judged = batch if ignored is None else batch[~ignored]
+    if np.dtype(space.dtype).kind == "f":
         with np.errstate(over="ignore"):  # what the dtype cannot hold becomes infinite, and is judged as that
-            chosen = chosen.astype(space.dtype)
-    wrong = first_outside(space, chosen)
+            judged = judged.astype(space.dtype)
+    wrong = first_outside(space, judged)
     if wrong is not None:
-        raise InputError(f"expected actions inside {space} from {who}, got {chosen[wrong]} in row {judged[wrong]}")
-    checked: np.ndarray = np.zeros(expected, space.dtype)
-    checked[judged] = chosen
+        row = wrong if ignored is None else np.flatnonzero(~ignored)[wrong]
+        raise InputError(f"expected {what} inside {space} from {who}, got {judged[wrong]} in row {row}")
+    if ignored is None:
+        return np.array(judged, space.dtype)
+    checked: np.ndarray = np.empty(expected, space.dtype)
+    checked[ignored], checked[~ignored] = any_member(space), judged
     return checked

@@ -13,6 +13,9 @@ from envs.spaces import space_from_json, space_to_json
 STAND_INS = "simulacra/"
 """How the ids of our own environments begin, which stand in for real ones."""
 
+_REAL_OF_OURS = "simulacra/PositionOnly"
+"""How the ids of those begin that do not: real environments with numbers hidden (`envs.position_only`)."""
+
 
 @dataclass(frozen=True)
 class EnvSpec:
@@ -87,7 +90,8 @@ def make_real(env_id: str, **settings: Any) -> gymnasium.Env:
         InputError: an unknown id (the nearest ones are shown), one of our stand-ins, which is never what a result is
             measured on, or an environment that cannot be made here or not with these ``settings``.
     """
-    if env_id.rpartition(":")[2].startswith(STAND_INS):
+    name = env_id.rpartition(":")[2]
+    if name.startswith(STAND_INS) and not name.startswith(_REAL_OF_OURS):
         raise InputError(f"expected a real environment, got {env_id!r}, which makes stand-ins")
     if ":" not in env_id and env_id not in gymnasium.registry:
         raise unknown_name("environment id", env_id, gymnasium.registry)

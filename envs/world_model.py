@@ -25,7 +25,10 @@ class Imagined:
         observation: the next observation ``[B, *O]``, inside the observation space, in its dtype.
         reward: ``[B]`` float32.
         continuation: ``[B]`` float32, probability in [0, 1] that the episode was not terminated by this step.
-        uncertainty: ``[B]`` float32, at least 0: how far the model's own opinions lie apart; 0 where it has one.
+        uncertainty: ``[B]`` float32, at least 0, epistemic: how far the model's own opinions lie apart; 0 where it has
+            one opinion only, NaN where it was told not to measure.
+        noise: ``[B]`` float32, at least 0, aleatoric: the noise that the model expects of this step; 0 where it
+            expects none. In the unit of ``uncertainty``.
     """
 
     state: ModelState
@@ -33,6 +36,7 @@ class Imagined:
     reward: Tensor
     continuation: Tensor
     uncertainty: Tensor
+    noise: Tensor
 
 
 class WorldModel(Protocol):

@@ -8,26 +8,50 @@ from envs.errors import InputError, unknown_name
 from envs.policy import Policy, RandomPolicy, random_streams
 from envs.spec import EnvSpec
 
-Rule = Callable[[np.ndarray], np.ndarray]
-"""Actions ``[B, *A]`` for observations ``[B, *O]``."""
+Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Actions ``[B, *A]`` for observations ``[B, *O]`` and those one step before (the same at an episode's start)."""
 
 
-def _push_under_the_pole(observations: np.ndarray) -> np.ndarray:
+def _push_under_the_pole(observations: np.ndarray, before: np.ndarray) -> np.ndarray:  # noqa: ARG001, a rule's face
     """CartPole: push towards where the pole falls. It balances the pole but lets the cart drift off the track."""
     return (observations[:, 2] + observations[:, 3] > 0).astype(np.int64)
 
 
-def _push_along(observations: np.ndarray) -> np.ndarray:
+def _push_along(observations: np.ndarray, before: np.ndarray) -> np.ndarray:  # noqa: ARG001
     """MountainCar: push in the direction of motion, which climbs the hill by swinging."""
     return np.where(observations[:, 1] < 0, 0, 2).astype(np.int64)
 
 
-def _spin(observations: np.ndarray) -> np.ndarray:
+def _spin(observations: np.ndarray, before: np.ndarray) -> np.ndarray:  # noqa: ARG001
     """Pendulum: torque along the rotation, which swings up but never stops at the top."""
     return 2.0 * np.sign(observations[:, 2:]).astype(np.float32)
 
 
-RULES: dict[str, Rule] = {"CartPole-v1": _push_under_the_pole, "MountainCar-v0": _push_along, "Pendulum-v1": _spin}
+def _swing_up(observations: np.ndarray, before: np.ndarray) -> np.ndarray:  # noqa: ARG001
+    """Acrobot: torque along the second joint's rotation, which pumps energy into it until its tip swings up."""
+    return np.where(observations[:, 5] < 0, 0, 2).astype(np.int64)
+
+
+def _push_under_the_seen_pole(observations: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """CartPole without velocities: the same, with the pole's speed from its last two angles, 0.02 s apart."""
+    angle, speed = observations[:, 1], (observations[:, 1] - before[:, 1]) / 0.02
+    return (angle + speed > 0).astype(np.int64)
+
+
+def _spin_on(observations: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Pendulum without velocity: the same, with the direction of rotation from the last two angles."""
+    turned = before[:, 0] * observations[:, 1] - before[:, 1] * observations[:, 0]
+    return 2.0 * np.sign(turned)[:, None].astype(np.float32)
+
+
+RULES: dict[str, Rule] = {
+    "Acrobot-v1": _swing_up,
+    "CartPole-v1": _push_under_the_pole,
+    "MountainCar-v0": _push_along,
+    "Pendulum-v1": _spin,
+    "simulacra/PositionOnlyCartPole-v1": _push_under_the_seen_pole,
+    "simulacra/PositionOnlyPendulum-v1": _spin_on,
+}
 
 
 BEHAVIOURS = ("random", "mixed")
@@ -42,13 +66,17 @@ class NoisyRulePolicy:
 
     def initial_state(self, num_rows: int, seed: int) -> dict[str, np.ndarray]:
         streams = random_streams(seed, num_rows)
-        return {"streams": streams, "epsilon": np.array([stream.choice(self.epsilons) for stream in streams])}
+        epsilon = np.array([stream.choice(self.epsilons) for stream in streams])
+        unseen = np.full((num_rows, *(self.spec.observation_space.shape or ())), np.nan)
+        return {"streams": streams, "epsilon": epsilon, "before": unseen}
 
     def act(self, observations: np.ndarray, state: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        actions = self.rule(observations)
+        before = np.where(np.isnan(state["before"]), observations, state["before"])
+        actions = self.rule(observations, before)
         chosen, _ = self._random.act(observations, state["streams"])
         explore = np.array([stream.random() for stream in state["streams"]]) < state["epsilon"]
-        return np.where(explore.reshape(-1, *[1] * (actions.ndim - 1)), chosen, actions).astype(chosen.dtype), state
+        actions = np.where(explore.reshape(-1, *[1] * (actions.ndim - 1)), chosen, actions).astype(chosen.dtype)
+        return actions, {**state, "before": observations}
 
 
 def make_behaviour(name: str, spec: EnvSpec) -> Policy:

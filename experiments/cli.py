@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
@@ -10,8 +11,9 @@ from dataclasses import replace
 import tyro
 
 from envs.errors import InputError
-from experiments.commands import COMMANDS, Command, Transfer
+from experiments.commands import COMMANDS, Command, Fit, Offline, Transfer
 from experiments.presets import preset
+from experiments.signals import Terminated
 
 _DESCRIPTION = (
     "Learned world models and evolved synthetic environments for reinforcement learning, "
@@ -20,10 +22,13 @@ _DESCRIPTION = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of the console script; exits with 0, with 2 on bad input, with 130 when interrupted."""
+    """Entry point of the console script; exits with 0, with 2 on bad input, with 130 or 143 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    hint = ""
     try:
-        parse(arguments).run()
+        command = parse(arguments)
+        hint = "; with --resume it goes on where it stopped" if isinstance(command, Fit | Offline | Transfer) else ""
+        command.run()
     except InputError as error:
         print(f"simulacra: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -31,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"simulacra: cannot read or write: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("simulacra: interrupted (a transfer study goes on with --resume)", file=sys.stderr)
-        raise SystemExit(130) from None
+        print(f"simulacra: interrupted{hint}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    except Terminated:
+        print(f"simulacra: terminated{hint}", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 def parse(arguments: Sequence[str]) -> Command:

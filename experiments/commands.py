@@ -1,18 +1,20 @@
 """The commands of ``simulacra``, as dataclasses that tyro reads. Heavy imports happen inside `run`, not here."""
 
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from agents.configs import PPOConfig
+from agents.configs import PPOConfig, SACConfig
 from envs.errors import InputError
-from experiments.configs import ImaginationConfig, TransferConfig
+from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, TransferConfig
 from experiments.presets import CARTPOLE
+from experiments.signals import sigterm_raises
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
-from worldmodels.configs import EnsembleConfig, FitConfig
+from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,40 @@ class Fit:
     logs: Path
     """folder of the log"""
     out: Path
-    """folder to make"""
-    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    """folder to make; training works in a folder of this name with .fit behind it"""
+    model: Annotated[ModelChoice, tyro.conf.arg(name="")] = field(default_factory=ModelChoice)
     fit: FitConfig = field(default_factory=FitConfig)
+    ranking: bool = True
+    """also rank policies in the model and for real, which trains one inside the model and runs the real environment"""
+    resume: bool = False
+    """go on with the training that is there, or start a new one where there is none"""
     overwrite: bool = False
-    """replace a world model that is there"""
+    """replace a world model, or an unfinished training, that is there"""
 
+    @sigterm_raises()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
         from envs.logs import open_log
+        from envs.work_folder import require_one_choice
 
-        require_artifact_place(self.out, self.overwrite)
+        require_one_choice(self.resume, self.overwrite)
+        require_artifact_place(self.out, self.overwrite or self.resume)
         log = open_log(self.logs)
-        from experiments.fit import fit_world_model
+        from experiments.fit import finished_model, fit_world_model
         from experiments.quality_text import quality_lines
+        from worldmodels.training.log_warnings import log_warnings
+        from worldmodels.training.split import split_episodes
 
-        _, quality = fit_world_model(log, self.out, self.ensemble, self.fit, self.overwrite)
-        print("\n".join([f"world model at {self.out}; on held-out episodes:", *quality_lines(quality.to_json())]))
+        config = self.model.chosen
+        if self.resume and finished_model(log, self.out, config, self.fit) is not None:
+            print(f"the world model at {self.out} is complete; nothing is left to do")
+            return
+        split_episodes(log.lengths, self.fit)  # refuses a log that is too short before anything is said of it
+        for warning in log_warnings(log):
+            print(f"simulacra: warning: {warning}", file=sys.stderr)
+        ranking = RankingConfig() if self.ranking else None
+        _, card = fit_world_model(log, self.out, config, self.fit, ranking, self.resume, self.overwrite)
+        print("\n".join([f"world model at {self.out}; on held-out episodes:", *quality_lines(card)]))
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ class Evolve:
     """real environment: classic control, whose dynamics are at hand as compiled functions"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
     evolution: EvolutionConfig = field(default_factory=lambda: CARTPOLE.evolution)
-    agent: PPOConfig = field(default_factory=lambda: replace(CARTPOLE.ppo, total_steps=CARTPOLE.bandit_steps))
+    ppo: PPOConfig = field(default_factory=lambda: replace(CARTPOLE.ppo, total_steps=CARTPOLE.bandit_steps))
     episodes: int = 16
     """real episodes that score each agent"""
     seed: int = 0
@@ -110,7 +129,7 @@ class Evolve:
         from experiments.evolve import evolve_bandit
 
         history = evolve_bandit(
-            self.env, self.agent, self.out, self.bandit, self.evolution, self.episodes, self.seed, self.overwrite
+            self.env, self.ppo, self.out, self.bandit, self.evolution, self.episodes, self.seed, self.overwrite
         )
         print(f"bandit at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
               f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
@@ -118,14 +137,17 @@ class Evolve:
 
 @dataclass(frozen=True)
 class Train:
-    """Train PPO on a real environment, a world model or a bandit."""
+    """Train an agent on a real environment, a world model or a bandit."""
 
     world: str
     """Gymnasium id, or the folder of a world model or synthetic environment"""
     out: Path
     """folder to make"""
-    agent: PPOConfig = field(default_factory=PPOConfig)
-    imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
+    algorithm: Literal["ppo", "sac"] = "ppo"
+    """the agent, whose settings are those below under its name"""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    sac: SACConfig = field(default_factory=SACConfig)
+    imagination: EpisodeConfig = ANYWHERE
     seed: int = 0
     """fixes the training"""
     overwrite: bool = False
@@ -141,7 +163,8 @@ class Train:
         from experiments.worlds import open_world
 
         with torch_threads(1):
-            training = train(open_world(self.world, self.imagination), self.agent, [self.seed], "PPO")
+            agent = self.sac if self.algorithm == "sac" else self.ppo
+            training = train(open_world(self.world, self.imagination), agent, [self.seed], self.algorithm.upper())
         provenance = {**provenance_of(self.world, training), "seed": self.seed}
         save_policy(self.out, training.policies[0], provenance, self.overwrite)
         curve = training.curve
@@ -209,6 +232,36 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class Offline:
+    """From logs to agents trained inside a world model of them only, judged on the real environment, with a report."""
+
+    logs: Path
+    """folder of the log"""
+    out: Path
+    """folder of the run"""
+    model: Path | None = None
+    """a world model learned from this log; by default one is fitted"""
+    resume: bool = False
+    """go on with the run that is there, or start a new one where there is none"""
+    overwrite: bool = False
+    """delete the run that is there"""
+    config: Annotated[OfflineConfig, tyro.conf.arg(name="")] = field(default_factory=OfflineConfig)
+    choice: Annotated[ModelChoice, tyro.conf.arg(name="")] = field(default_factory=ModelChoice)
+
+    @sigterm_raises()
+    def run(self) -> None:
+        if self.model is not None and self.choice != ModelChoice():
+            raise InputError("expected settings of a world model to fit, or the world model at --model, got both")
+        from experiments.offline import gap_told, offline
+        from experiments.results import table_lines
+
+        model = self.choice.chosen if self.model is None else self.model
+        results, gap = offline(self.logs, self.out, self.config, model, self.resume, self.overwrite)
+        print("\n" + "\n".join(table_lines(results)))
+        print(f"{gap_told(gap)}\n\nreport: {self.out / 'report.html'}")
+
+
+@dataclass(frozen=True)
 class Inspect:
     """Say what a log, a world model, a synthetic environment, a policy or a run is."""
 
@@ -223,13 +276,14 @@ class Inspect:
         print("\n".join(inspect_lines(self.path, as_json=self.format == "json")))
 
 
-Command = Collect | Fit | Evolve | Train | Evaluate | Transfer | Inspect
+Command = Collect | Fit | Evolve | Train | Evaluate | Offline | Transfer | Inspect
 COMMANDS: dict[str, type[Command]] = {
     "collect": Collect,
     "fit": Fit,
     "evolve": Evolve,
     "train": Train,
     "evaluate": Evaluate,
+    "offline": Offline,
     "transfer": Transfer,
     "inspect": Inspect,
 }

@@ -3,29 +3,90 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agents.configs import PPOConfig
+from agents.configs import PPOConfig, SACConfig
 from envs.errors import require
 from planners.configs import MCTSConfig, RandomShootingConfig
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
-from worldmodels.configs import EnsembleConfig, FitConfig
+from worldmodels.configs import EnsembleConfig, EpisodeConfig, FitConfig, RolloutLengthConfig
+
+ANYWHERE = EpisodeConfig(start="any")
+"""How agents are let loose in a world model: from any logged observation, for as long as the real episodes last."""
 
 
 @dataclass(frozen=True)
-class ImaginationConfig:
-    """How agents are let loose in a world model."""
+class RankingConfig:
+    """How policies are ranked in a world model and for real, for its quality card."""
 
-    start: Literal["initial", "any"] = "any"
-    """where imagined episodes start: at logged first observations, or at any logged observation"""
-    horizon: int | None = None
-    """steps after which an imagined episode is truncated; None for the real environment's limit"""
-    uncertainty_quantile: float | None = None
-    """truncate where the model is less certain than at this quantile of the logged steps; None for never"""
+    num_episodes: int = 20
+    """episodes of each policy, in the model and on the real environment"""
+    ppo: PPOConfig = field(default_factory=lambda: PPOConfig(total_steps=50_000))
+    """the agent that is trained inside where actions are Discrete"""
+    sac: SACConfig = field(default_factory=lambda: SACConfig(total_steps=10_000))
+    """the agent that is trained inside where actions are continuous"""
 
     def __post_init__(self) -> None:
-        require(self.start in ("initial", "any"), "imagination's start", "to be initial or any", self.start)
-        require(self.horizon is None or self.horizon >= 1, "imagination's horizon", "of at least 1", self.horizon)
-        quantile = self.uncertainty_quantile
-        require(quantile is None or 0 <= quantile <= 1, "uncertainty_quantile", "in [0, 1]", quantile)
+        require(self.num_episodes >= 1, "the ranking's num_episodes", "of at least 1", self.num_episodes)
+
+
+@dataclass(frozen=True)
+class BranchedConfig:
+    """How SAC learns from short rollouts that branch from logged states, mixed with the logged steps (Dyna, MBPO)."""
+
+    num_epochs: int = 40
+    """times that rollouts are imagined by the policy of that moment"""
+    gradient_steps: int = 500
+    """gradient steps after each time"""
+    num_rollouts: int = 2000
+    """rollouts each time"""
+    length: RolloutLengthConfig = field(default_factory=lambda: RolloutLengthConfig(5, 5))
+    """steps of a rollout as training goes on"""
+    keep_epochs: int = 5
+    """the rollouts of the latest so many epochs are learned from"""
+    real_share: float = 0.1
+    """share of logged steps in what is learned from, in [0, 1]"""
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "gradient_steps", "num_rollouts", "keep_epochs"):
+            require(getattr(self, name) >= 1, f"branched {name}", "of at least 1", getattr(self, name))
+        require(0 <= self.real_share <= 1, "branched real_share", "in [0, 1]", self.real_share)
+
+
+@dataclass(frozen=True)
+class OfflineConfig:
+    """From logs to agents that never met the real environment, and what they are worth there."""
+
+    algorithm: Literal["ppo", "sac"] | None = None
+    """the agent, whose settings are those below under its name; by default sac for continuous actions, ppo for
+    discrete ones"""
+    experience: Literal["episodes", "branched"] = "episodes"
+    """what it learns from: whole imagined episodes, or (SAC) short rollouts branched from logged states and mixed with
+    the logged steps"""
+    seeds: int = 5
+    """agents trained, each inside the same model"""
+    episodes: int = 20
+    """real episodes that judge each agent, and as many imagined ones"""
+    seed: int = 0
+    """fixes the whole study"""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """the world model's training; its seed is replaced by the study's"""
+    imagination: EpisodeConfig = EpisodeConfig(start="any", horizon=50)  # noqa: RUF009, frozen
+    """how the agent uses the world model; that an episode is cut is no end: its value is bootstrapped"""
+    ppo: PPOConfig = PPOConfig(  # noqa: RUF009
+        total_steps=400_000, num_envs=64, num_steps=32, num_epochs=4, num_minibatches=4, gamma=0.99, gae_lambda=0.95
+    )
+    """the agent for discrete actions"""
+    sac: SACConfig = SACConfig(num_envs=16, gradient_steps=16)  # noqa: RUF009
+    """the agent for continuous actions, or for discrete ones; its total_steps are not used by branched experience"""
+    branched: BranchedConfig = field(default_factory=BranchedConfig)
+    """the branched experience"""
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "episodes"):
+            require(getattr(self, name) >= 1, f"the study's {name}", "of at least 1", getattr(self, name))
+        last = 2**32 - self.seeds
+        require(0 <= self.seed <= last, "the study's seed", f"from 0 to {last}", self.seed)
+        fits = self.experience == "episodes" or self.algorithm != "ppo"
+        require(fits, "branched experience", "for SAC, which learns from single steps", self.algorithm)
 
 
 @dataclass(frozen=True)
@@ -54,7 +115,7 @@ class TransferConfig:
     """the world model"""
     fit: FitConfig = field(default_factory=FitConfig)
     """its training; its seed is replaced by the study's"""
-    imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
+    imagination: EpisodeConfig = ANYWHERE
     """how PPO uses it"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
     """the synthetic environment"""

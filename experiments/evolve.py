@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from agents.actor_critic import Params, to_env_action
+from agents.agent import Params, to_env_action
 from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.ppo import Hyperparameters

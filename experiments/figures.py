@@ -1,6 +1,5 @@
 """The figures of a study's report, each returned as SVG text."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,27 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-_COLOURS = ("#3b6fb6", "#d1662f", "#3f8f5b", "#8d5aa8", "#b8a12c", "#5d6d7e")
-_STYLE: dict[Any, Any] = {
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.labelsize": 9.5,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "svg.hashsalt": "simulacra",  # the same data gives the same file
-}
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+from experiments.drawing import COLOURS, STYLE, svg_of
 
 
 def returns_figure(rows: Sequence[dict[str, Any]], threshold: float | None) -> str:
@@ -40,11 +19,11 @@ def returns_figure(rows: Sequence[dict[str, Any]], threshold: float | None) -> s
         rows: JSON of `experiments.results.Row`, in order.
         threshold: drawn as a line where there is one.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((9.2, 0.5 * len(rows) + 1.1), layout="constrained")
         axes = figure.subplots()
         for i, row in enumerate(rows):
-            colour = _COLOURS[i % len(_COLOURS)]
+            colour = COLOURS[i % len(COLOURS)]
             scores = [np.mean(seed["returns"]) for seed in row["seeds"]]
             axes.barh(i, row["iqm"], color=colour, alpha=0.35, height=0.6)
             axes.plot([row["ci_low"], row["ci_high"]], [i, i], color=colour, linewidth=3, solid_capstyle="round")
@@ -56,7 +35,7 @@ def returns_figure(rows: Sequence[dict[str, Any]], threshold: float | None) -> s
         axes.set_ylim(len(rows) - 0.5, -1)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel("return on the real environment: interquartile mean, 95% interval, one dot a seed")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def curves_figure(curves: dict[str, dict[str, Any]], threshold: float | None) -> str:
@@ -66,10 +45,10 @@ def curves_figure(curves: dict[str, dict[str, Any]], threshold: float | None) ->
         curves: title to JSON of `experiments.train.Curve`.
         threshold: drawn as a line where there is one.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((9.2, 2.9), layout="constrained")
         grid = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-        for axes, (title, curve), colour in zip(grid, curves.items(), _COLOURS[1:], strict=False):
+        for axes, (title, curve), colour in zip(grid, curves.items(), COLOURS[1:], strict=False):
             returns = np.array(curve["returns"], float)  # null is NaN
             axes.plot(curve["steps"], returns.T, color=colour, alpha=0.35, linewidth=1)
             axes.plot(curve["steps"], np.median(returns, axis=0), color=colour, linewidth=2.2)
@@ -81,55 +60,7 @@ def curves_figure(curves: dict[str, dict[str, Any]], threshold: float | None) ->
                 axes.axhline(threshold, color="black", linestyle="--", linewidth=1)
         measured = next(iter(curves.values()))["measured_on"]
         grid[0].set_ylabel(f"return on {measured}")
-        return _svg(figure)
-
-
-def imagined_figure(trajectory: dict[str, Any], names: Sequence[str]) -> str:
-    """Draws one logged episode beside the model's open-loop imagination of it.
-
-    Args:
-        trajectory: ``real`` and ``imagined`` ``[T+1][D]``, the latter driven by the logged actions from the first
-            observation only, and ``members`` ``[M][T+1][D]``.
-        names: of the ``D`` dimensions.
-    """
-    real, imagined = np.array(trajectory["real"]), np.array(trajectory["imagined"])
-    members = np.array(trajectory["members"])
-    num = real.shape[1]
-    columns = min(num, 2)
-    with mpl.rc_context(_STYLE):
-        figure = Figure((9.2, 2.2 * -(-num // columns)), layout="constrained")
-        grid = np.array(figure.subplots(-(-num // columns), columns, sharex=True, squeeze=False)).ravel()
-        for d, axes in enumerate(grid[:num]):
-            for member in members:
-                axes.plot(member[:, d], color=_COLOURS[1], alpha=0.3, linewidth=0.9)
-            axes.plot(real[:, d], color="black", linewidth=1.8, label="real")
-            axes.plot(imagined[:, d], color=_COLOURS[1], linewidth=1.8, label="imagined (thin: single members)")
-            axes.set_title(names[d])
-        for axes in grid[max(0, num - columns) : num]:
-            axes.set_xlabel("steps after the last look at reality")
-        grid[0].legend(loc="best")
-        return _svg(figure)
-
-
-def errors_figure(quality: dict[str, Any]) -> str:
-    """Draws the open-loop error against the horizon, with intervals, beside predicting no change.
-
-    Args:
-        quality: JSON of `worldmodels.quality.Quality`.
-    """
-    with mpl.rc_context(_STYLE):
-        figure = Figure((9.2, 2.7), layout="constrained")
-        axes: Axes = figure.subplots()
-        for key, title, colour in (("model", "world model", _COLOURS[1]), ("no_change", "no change", _COLOURS[5])):
-            curve = quality[key]
-            steps = np.arange(1, len(curve["error"]) + 1)
-            axes.plot(steps, curve["error"], color=colour, linewidth=2, label=title)
-            axes.fill_between(steps, curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-        axes.set_yscale("log")
-        axes.set_xlabel("steps imagined without a look at reality")
-        axes.set_ylabel("error (standard deviations)")
-        axes.legend()
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
@@ -139,14 +70,14 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
         history: JSON of `experiments.evolve.EvolutionHistory`.
         threshold: drawn as a line where there is one.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((9.2, 2.7), layout="constrained")
         axes: Axes = figure.subplots()
         for key, title, colour, width in (
-            ("fitness_best", "best of the population", _COLOURS[5], 1.0),
-            ("fitness_mean", "mean of the population", _COLOURS[0], 1.6),
-            ("check_mean", "fresh agents in the centre, mean", _COLOURS[2], 2.2),
-            ("check_worst", "fresh agents in the centre, worst", _COLOURS[2], 1.0),
+            ("fitness_best", "best of the population", COLOURS[5], 1.0),
+            ("fitness_mean", "mean of the population", COLOURS[0], 1.6),
+            ("check_mean", "fresh agents in the centre, mean", COLOURS[2], 2.2),
+            ("check_worst", "fresh agents in the centre, worst", COLOURS[2], 1.0),
         ):
             axes.plot(np.array(history[key], float), color=colour, linewidth=width, label=title)
         if threshold is not None:
@@ -155,7 +86,7 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("real return of agents trained in it")
         axes.legend(loc="best", fontsize=7.5)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
@@ -169,7 +100,7 @@ def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
     x, y = np.array(rewards["x"]), np.array(rewards["y"])
     advantage = np.array(rewards["advantage"])
     limit = float(np.abs(advantage).max()) or 1.0
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((9.2, 3.4), layout="constrained")
         left, right = figure.subplots(1, 2)
         extent = (x[0], x[-1], y[0], y[-1])
@@ -184,7 +115,7 @@ def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
         right.scatter(
             *np.array(rewards["contexts"]).T,
             s=3,
-            color=_COLOURS[2],
+            color=COLOURS[2],
             alpha=0.4,
             rasterized=True,
             label="the bandit's contexts",
@@ -199,4 +130,4 @@ def bandit_figure(rewards: dict[str, Any], names: Sequence[str]) -> str:
             axes.grid(visible=False)
             axes.set_xlabel(names[rewards["axes"][0]])
         left.set_ylabel(names[rewards["axes"][1]])
-        return _svg(figure)
+        return svg_of(figure)

@@ -1,77 +1,98 @@
 """Fitting a world model to a log, measuring it on held-out episodes, and saving both together."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from envs.artifact import require_artifact_place
+from envs.artifact import read_artifact_json, require_artifact_place
+from envs.errors import InputError
+from envs.files import plain_json
 from envs.logs import Log
-from envs.world_model import ModelState
-from worldmodels.configs import EnsembleConfig, FitConfig
-from worldmodels.data import split_episodes
-from worldmodels.ensemble import Ensemble
-from worldmodels.quality import Quality, measure
-from worldmodels.saving import save_model
-from worldmodels.training import fit_ensemble
+from envs.work_folder import differences
+from experiments.card import make_card, save_with_card
+from experiments.configs import RankingConfig
+from worldmodels.configs import FitConfig, ModelConfig
+from worldmodels.families.table import FAMILIES, family_of
+from worldmodels.saved_model import SavedWorldModel
+from worldmodels.saving import KIND, load_model
+from worldmodels.training.fit import fit_model
+from worldmodels.training.fit_folder import FitFiles
+from worldmodels.training.split import split_episodes
 
 
 def fit_world_model(
     log: Log,
     out: Path | str,
-    ensemble: EnsembleConfig | None = None,
+    config: ModelConfig,
     fit: FitConfig | None = None,
+    ranking: RankingConfig | None = None,
+    resume: bool = False,
     overwrite: bool = False,
     progress: str | None = "world model",
-) -> tuple[Ensemble, Quality]:
-    """Trains an ensemble on ``log`` alone, measures it on episodes it has not seen, and saves it as an artifact.
+) -> tuple[SavedWorldModel, dict[str, Any]]:
+    """Trains a world model on ``log`` alone, measures it on episodes it has not seen, and saves it as an artifact.
+
+    Training works in the folder ``<out>.fit``, which is removed once the artifact is there.
 
     Args:
         log: at least three episodes.
-        out: folder of the artifact; the quality is in its provenance.
-        ensemble: the architecture.
+        out: folder of the artifact; the card is in its provenance and its ``quality.json``.
+        config: the architecture, which chooses the family.
         fit: the training.
-        overwrite: replace what is at ``out``.
-        progress: title of the progress bar, or None for no bar.
-
-    Raises:
-        InputError: too few episodes, spaces that an ensemble cannot model, or ``out`` exists.
-    """
-    require_artifact_place(Path(out), overwrite)
-    fit = fit or FitConfig()
-    model = fit_ensemble(log, ensemble, fit, progress)
-    quality = measure(model, log, split_episodes(log.lengths, fit).test, seed=fit.seed)
-    save_model(model, out, quality.to_json(), overwrite)
-    return model, quality
-
-
-def imagined_trajectory(model: Ensemble, log: Log, episodes: np.ndarray, max_steps: int = 100) -> dict[str, Any]:
-    """Returns the longest of ``episodes`` beside the model's open-loop imagination of it, as JSON.
-
-    Args:
-        model: the world model.
-        log: the episodes' log.
-        episodes: indices ``[E]``, held out.
-        max_steps: compare at most so many steps.
+        ranking: how policies are ranked in the model and for real; None leaves that out.
+        resume: go on with the training that is there, or start where there is none; a model that is complete is
+            opened.
+        overwrite: replace what is at ``out`` and an unfinished training beside it.
+        progress: title of the progress bars, or None for no bar.
 
     Returns:
-        ``real`` and ``imagined`` (the members' mean) ``[T+1][D]``, and ``members`` ``[M][T+1][D]``, each member alone.
+        The model and its quality card, as JSON.
+
+    Raises:
+        InputError: see `worldmodels.training.fit.fit_model`; or ``out`` exists, and is not what is resumed.
     """
-    episode = log.episode(int(episodes[np.argmax(log.lengths[episodes])]))
-    actions = episode.actions[:max_steps]
-    single = Ensemble(model.parts, propagation="tsinf", device=str(model.device))
-    num_members = len(model.parts.network.elites)
-    # Row m follows member m; the last row follows none, which means their mean.
-    members = torch.arange(num_members + 1)
-    members[-1] = -1
-    first = torch.as_tensor(np.repeat(episode.observations[:1], num_members + 1, axis=0))
-    state: ModelState = {**single.encode(first), "member": members}
-    paths = [first.numpy()]
-    for action in actions:
-        imagined = single.step(state, torch.as_tensor(np.repeat(action[None], num_members + 1, axis=0)))
-        state = imagined.state
-        paths.append(imagined.observation.numpy())
-    stacked = np.stack(paths, axis=1)
-    real = episode.observations[: len(actions) + 1]
-    return {"real": real.tolist(), "imagined": stacked[-1].tolist(), "members": stacked[:-1].tolist()}
+    out, fit = Path(out), fit or FitConfig()
+    finished = finished_model(log, out, config, fit) if resume else None
+    if finished is not None:
+        return finished
+    require_artifact_place(out, overwrite)
+    files = _work_files(out)
+    model = fit_model(log, config, fit, progress, files.path, resume, overwrite)
+    split = split_episodes(log.lengths, fit)
+    card = make_card(model, log, split, ranking, fit.seed, progress)
+    save_with_card(model, card, log, split, out, overwrite, files.records())
+    files.remove()
+    return model, card
+
+
+def finished_model(
+    log: Log, out: Path, config: ModelConfig, fit: FitConfig
+) -> tuple[SavedWorldModel, dict[str, Any]] | None:
+    """Returns the model that is complete at ``out`` and its card, or None where there is none.
+
+    Raises:
+        InputError: it was trained on another log or with other settings, which are named.
+    """
+    if not (out / "artifact.json").is_file():
+        return None
+    content = read_artifact_json(out, KIND)
+    old = {
+        "family": content["family"],
+        "architecture": content["config"],
+        **{key: content["provenance"].get(key) for key in ("log_sha256", "fit")},
+    }
+    family = next(name for name, family in FAMILIES.items() if family is family_of(config))
+    new = {"family": family, "architecture": asdict(config), "log_sha256": log.sha256, "fit": asdict(fit)}
+    changed = differences(old, plain_json(new))
+    if changed:
+        raise InputError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
+    if "quality" not in content["provenance"]:
+        raise InputError(f"expected a world model with its quality card at {out}, found none; --overwrite makes both")
+    files = _work_files(out)
+    if files.path.is_dir():  # killed between the last two steps of `fit_world_model`
+        files.remove()
+    return load_model(out), content["provenance"]["quality"]
+
+
+def _work_files(out: Path) -> FitFiles:
+    return FitFiles(out.with_name(f"{out.name}.fit"))

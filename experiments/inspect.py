@@ -19,12 +19,18 @@ def inspect_lines(path: Path, as_json: bool = False) -> list[str]:
     """
     try:
         content = _describe(path)
+        return [json.dumps(content, indent=2)] if as_json else _as_lines(content)
     except InputError:
         raise
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} was damaged or edited: {error!r} is missing or wrong") from None
-    if as_json:
-        return [json.dumps(content, indent=2)]
+
+
+def _as_lines(content: dict[str, Any]) -> list[str]:
+    if "quality" in content:
+        from experiments.quality_text import quality_lines
+
+        content = {**content, "quality": quality_lines(content["quality"])}
     width = max(18, 2 + max(map(len, content)))
     return [f"{key + ':':<{width}}{_as_text(value, width)}" for key, value in content.items()]
 
@@ -61,9 +67,7 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
         if key in provenance:
             content[key.replace("_", " ")] = provenance[key]
     if "quality" in provenance:
-        from experiments.quality_text import quality_lines
-
-        content["quality"] = quality_lines(provenance["quality"])
+        content["quality"] = provenance["quality"]
     if "history" in provenance:
         history = provenance["history"]
         content["evolution"] = (

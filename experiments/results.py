@@ -27,7 +27,7 @@ class Row:
 
     Attributes:
         world: what it was trained or planned on: ``real``, ``world-model``, ``bandit``, or ``none``.
-        method: ``ppo``, ``random-shooting``, ``mcts`` or ``random``.
+        method: ``ppo``, ``sac``, ``random-shooting``, ``mcts`` or ``random``.
         seeds: the real returns.
         iqm: interquartile mean over seeds of a seed's mean return.
         ci_low: lower end of its 95% bootstrap interval over seeds.
@@ -96,9 +96,12 @@ def make_results(env_id: str, threshold: float | None, rows: list[Row], config: 
     return Results(env_id, threshold, rows, config, package_versions())
 
 
-def write_results(results: Results, folder: Path) -> None:
-    """Writes ``results.json`` and ``results.csv`` into ``folder``, each whole or not at all."""
-    write_json(folder / "results.json", asdict(results))
+def write_results(results: Results, folder: Path, more: dict[str, Any] | None = None) -> None:
+    """Writes ``results.json`` and ``results.csv`` into ``folder``, each whole or not at all.
+
+    ``more`` are further fields of the JSON.
+    """
+    write_json(folder / "results.json", {**asdict(results), **(more or {})})
     text = io.StringIO()
     columns = ["world", "method", "iqm", "ci_low", "ci_high", "worst", "real_steps", "seconds"]
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")

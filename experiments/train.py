@@ -1,6 +1,6 @@
-"""Training PPO on any world, several seeds, with learning curves measured on the real environment's dynamics."""
+"""Training an agent on any world, several seeds, with learning curves measured on the real environment's dynamics."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from agents.actor_critic import Params, make_actor_critic, to_env_action
+from agents.agent import Params, to_env_action
 from agents.agent_policy import AgentPolicy, save_policy
 from agents.compiled import make_compiled_training
-from agents.configs import PPOConfig
+from agents.configs import AgentConfig
 from agents.hosted import train_hosted
-from agents.ppo import Hyperparameters
+from agents.table import make_networks
 from envs.errors import InputError, require
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
@@ -61,17 +61,17 @@ class Training:
             save_policy(f"{stem}-seed{seed}", policy, {**provenance, "seed": seed}, overwrite=True)
 
 
-def train(world: World, config: PPOConfig, seeds: Sequence[int], progress: str | None = None) -> Training:
+def train(world: World, config: AgentConfig, seeds: Sequence[int], progress: str | None = None) -> Training:
     """Trains one agent a seed.
 
     Args:
         world: to train on; the same agent and the same update serve every kind.
-        config: of the agent; ``total_steps`` is for each seed.
+        config: of the agent, which it thereby chooses; ``total_steps`` is for each seed.
         seeds: at least one.
         progress: title of a progress bar, or None for no bar.
 
     Raises:
-        InputError: spaces that PPO cannot serve, a seed out of range, or a training that diverged.
+        InputError: spaces that the agent cannot serve, a seed out of range, or a training that diverged.
     """
     for seed in seeds:
         require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
@@ -84,7 +84,7 @@ def train(world: World, config: PPOConfig, seeds: Sequence[int], progress: str |
             bar.update(total * len(points) // (_num_points(config) * len(seeds)) - bar.n)
             bar.set_postfix_str(f"return {returns:.0f}", refresh=False)
             if final is not None:
-                _require_sound(final, seeds[row], steps)
+                require_sound(final, seeds[row], steps)
                 finals.append(final)
     policies = [AgentPolicy(world.spec, config, params) for params in finals]
     measured_on = "real dynamics" if world.spec.env_id in FUNCTIONAL_COPIES else "the world itself"
@@ -97,46 +97,46 @@ Point = tuple[int, int, float, Params | None]
 """Steps, row (which seed), return there, and the final parameters at a seed's last point."""
 
 
-def _require_sound(params: Params, seed: int, steps: int) -> None:
+def require_sound(params: Params, seed: int, steps: int) -> None:
+    """Raises `InputError` where a policy's networks are not finite after so many ``steps``."""
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
         raise InputError(f"the training of seed {seed} diverged: its networks are not finite after {steps:,} steps; "
                          "lower the learning rate")  # fmt: skip
 
 
-def _chunks(config: PPOConfig) -> list[int]:
+def _chunks(config: AgentConfig) -> list[int]:
     """Numbers of updates between points of the curve; equal ones where that is possible, so that one is compiled."""
     size = -(-config.num_updates // _CURVE_POINTS)
     whole, rest = divmod(config.num_updates, size)
     return [size] * whole + [rest] * (rest > 0)
 
 
-def _num_points(config: PPOConfig) -> int:
+def _num_points(config: AgentConfig) -> int:
     return len(_chunks(config))
 
 
-def _train_compiled(world: World, config: PPOConfig, seeds: Sequence[int]) -> Iterator[Point]:
+def _train_compiled(world: World, config: AgentConfig, seeds: Sequence[int]) -> Iterator[Point]:
     assert world.functional is not None
     env, env_params = world.functional
     training = make_compiled_training(env, config)
-    hyper = Hyperparameters.of(config)
-    advance = jax.jit(jax.vmap(training.advance, in_axes=(0, None, None, None)), static_argnums=3)
-    measure = _make_measure(world.spec.env_id, config)
+    advance = jax.jit(jax.vmap(training.advance, in_axes=(0, None, None, None)), static_argnums=3, donate_argnums=0)
+    measure = make_measure(world.spec.env_id, config)
     keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
     state = jax.jit(jax.vmap(training.init, in_axes=(0, None)))(keys, env_params)
     done, chunks = 0, _chunks(config)
     for i, chunk in enumerate(chunks):
-        state, metrics = advance(state, env_params, hyper, chunk)
+        state, metrics = advance(state, env_params, training.hyper, chunk)
         done += chunk
         inside = np.asarray(metrics["episode_return"])
         for row in range(len(seeds)):
             params = jax.tree.map(lambda x: x[row], state.learner.params)  # noqa: B023
-            returns = _mean_where_known(inside[row]) if measure is None else measure(params, seeds[row])
+            returns = mean_where_known(inside[row]) if measure is None else measure(params, seeds[row])
             yield done * config.steps_per_update, row, returns, params if i == len(chunks) - 1 else None
 
 
-def _train_hosted(world: World, config: PPOConfig, seeds: Sequence[int]) -> Iterator[Point]:
+def _train_hosted(world: World, config: AgentConfig, seeds: Sequence[int]) -> Iterator[Point]:
     assert world.make_vector_env is not None
-    measure = _make_measure(world.spec.env_id, config)
+    measure = make_measure(world.spec.env_id, config)
     ends = np.cumsum(_chunks(config))
     for row, seed in enumerate(seeds):
         env = world.make_vector_env(config.num_envs)
@@ -144,25 +144,25 @@ def _train_hosted(world: World, config: PPOConfig, seeds: Sequence[int]) -> Iter
         for done, (learner, metrics) in enumerate(train_hosted(env, world.spec, config, seed), start=1):
             inside.append(metrics["episode_return"])
             if done in ends:
-                returns = _mean_where_known(np.array(inside)) if measure is None else measure(learner.params, seed)
+                returns = mean_where_known(np.array(inside)) if measure is None else measure(learner.params, seed)
                 inside = []
                 final = learner.params if done == ends[-1] else None
                 yield done * config.steps_per_update, row, returns, final
         env.close()
 
 
-def _mean_where_known(returns: np.ndarray) -> float:
+def mean_where_known(returns: np.ndarray) -> float:
     """The mean over the updates in which an episode ended; NaN where none did."""
     known = returns[~np.isnan(returns)]
     return float(known.mean()) if len(known) else float("nan")
 
 
-def _make_measure(env_id: str, config: PPOConfig) -> Any:
+def make_measure(env_id: str, config: AgentConfig) -> Callable[[Params, int], float] | None:
     """Returns ``(params, seed) -> mean return`` on the compiled copy of the real dynamics, or None without one."""
     if env_id not in FUNCTIONAL_COPIES:
         return None
     real = make_classic_control(env_id)
-    networks = make_actor_critic(real.spec, config)
+    networks = make_networks(real.spec, config)
 
     @jax.jit
     def measure(params: Params, key: jax.Array) -> jax.Array:

@@ -16,8 +16,10 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from agents.agent_policy import load_policy
 from envs.errors import InputError, unknown_name
 from envs.evaluate import evaluate
+from envs.files import plain_json
 from envs.logs import open_log
 from envs.policy import Policy, RandomPolicy
 from envs.record import record
@@ -27,8 +29,9 @@ from experiments.bandit_rewards import bandit_rewards
 from experiments.behaviours import make_behaviour
 from experiments.configs import TransferConfig
 from experiments.evolve import evolve_bandit
-from experiments.fit import fit_world_model, imagined_trajectory
-from experiments.quality_text import quality_lines
+from experiments.fit import fit_world_model
+from experiments.policy_ranking import mixtures, rank
+from experiments.quality_text import quality_lines, ranking_told
 from experiments.report import write_report
 from experiments.results import Results, Row, SeedReturns, make_results, make_row, row_from_json, write_results
 from experiments.run_folder import RunFolder
@@ -36,8 +39,9 @@ from experiments.train import provenance_of, train
 from experiments.worlds import FUNCTIONAL_COPIES, open_world
 from planners.configs import PlannerConfig
 from planners.planner_policy import PlannerPolicy, make_planner
-from worldmodels.data import split_episodes
+from worldmodels.quality.views import make_views
 from worldmodels.saving import load_model
+from worldmodels.training.split import split_episodes
 
 Say = Callable[[str], None]
 
@@ -98,13 +102,7 @@ def _require_served(config: TransferConfig, spec: EnvSpec) -> None:
 
 def _as_json(config: TransferConfig) -> dict[str, Any]:
     """The configuration as it looks when read back from a file, with lists for tuples."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, tuple) else value
-
-    content: dict[str, Any] = plain(asdict(config))
+    content: dict[str, Any] = plain_json(asdict(config))
     return content
 
 
@@ -143,6 +141,8 @@ class _Study:
         for name, work in stages.items():
             outcomes[name] = stage(name, work)
             self._say_row(row_from_json(outcomes[name]["row"]))
+        model["quality"]["ranking"] = stage("world-model-ranking", self._rank)
+        self.say(f"policies in the world model and for real: {ranking_told(model['quality']['ranking'])}")
         return self._finish(logs, model, bandit, outcomes)
 
     def _record(self) -> dict[str, Any]:
@@ -159,14 +159,13 @@ class _Study:
         }
 
     def _fit(self) -> dict[str, Any]:
-        started = time.perf_counter()
         config, log = self.config, open_log(self.path / "logs")
         fit = replace(config.fit, seed=config.seed)
-        model, quality = fit_world_model(log, self.model_path, config.ensemble, fit, True, self._bar("fitting"))
-        seconds = time.perf_counter() - started
-        held_out = split_episodes(log.lengths, fit).test
-        trajectory = imagined_trajectory(model, log, held_out)
-        return {"quality": quality.to_json(), "trajectory": trajectory, "seconds": seconds}
+        bar = self._bar("fitting")
+        model, card = fit_world_model(log, self.model_path, config.ensemble, fit, resume=True, progress=bar)
+        seconds = model.trained.provenance["seconds"]  # of all processes that worked on it
+        views = make_views(model, log, split_episodes(log.lengths, fit).test)
+        return {"quality": card, "views": views, "seconds": seconds}
 
     def _evolve(self) -> dict[str, Any]:
         config = self.config
@@ -217,6 +216,13 @@ class _Study:
         rows = found.returns.reshape(len(seeds), config.num_episodes)
         return [SeedReturns(seed, row.tolist()) for seed, row in zip(seeds, rows, strict=True)]
 
+    def _rank(self) -> dict[str, Any]:
+        """Ranks the first seed's policy from the world model, and its mixtures with random actions."""
+        seed = self._seeds()[0]
+        policies = mixtures(load_policy(self.path / "policies" / f"world-model-ppo-seed{seed}"))
+        model, title = load_model(self.model_path), self._bar("ranking policies")
+        return asdict(rank(model, policies, self.config.num_episodes, self._judge_seed(seed), title))
+
     def _finish(self, logs: Any, model: Any, bandit: Any, outcomes: dict[str, Any]) -> Results:
         config = self.config
         spec = gymnasium.spec(config.env_id)
@@ -226,7 +232,8 @@ class _Study:
         parts = {
             "logs": logs,
             "quality": model["quality"],
-            "trajectory": model["trajectory"],
+            "views": model["views"],
+            "spec": spec_of(config.env_id).to_json(),
             "evolution": bandit["history"],
             "bandit_rewards": bandit["rewards"],
             "curves": {

@@ -11,7 +11,7 @@ from envs.artifact import read_artifact_json
 from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.spec import EnvSpec, make_real, spec_of
-from experiments.configs import ImaginationConfig
+from worldmodels.configs import EpisodeConfig
 
 if TYPE_CHECKING:
     from envs.functional import FunctionalEnv, Params
@@ -35,7 +35,7 @@ class World:
     make_vector_env: Callable[[int], gymnasium.vector.VectorEnv] | None = None
 
 
-def open_world(source: str | Path, imagination: ImaginationConfig) -> World:
+def open_world(source: str | Path, imagination: EpisodeConfig) -> World:
     """Returns the world that ``source`` names.
 
     Args:
@@ -72,16 +72,11 @@ def _real_world(env_id: str) -> World:
     return World(spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
 
 
-def _model_world(path: Path, imagination: ImaginationConfig) -> World:
-    from worldmodels.vector_env import make_vector_env
+def _model_world(path: Path, imagination: EpisodeConfig) -> World:
+    from worldmodels.gym.rules import make_rules
+    from worldmodels.gym.vector_env import WorldModelVectorEnv
+    from worldmodels.saving import load_model
 
-    def make(num_envs: int) -> gymnasium.vector.VectorEnv:
-        return make_vector_env(
-            path=str(path),
-            num_envs=num_envs,
-            start=imagination.start,
-            horizon=imagination.horizon,
-            uncertainty_quantile=imagination.uncertainty_quantile,
-        )
-
-    return World(EnvSpec.from_json(read_artifact_json(path)["spec"]), make_vector_env=make)
+    model = load_model(path)
+    rules = make_rules(model, imagination)
+    return World(model.spec, make_vector_env=lambda num_envs: WorldModelVectorEnv(model, rules, num_envs))

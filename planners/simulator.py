@@ -92,7 +92,8 @@ class SimulatorModel:
             vectors[row] = self._snapshot.capture(self._scratch.unwrapped)
         after = self._make_state(vectors, torch.from_numpy(observations), ended)
         continuation = torch.from_numpy(~ended).float()
-        return Imagined(after, after["observation"], torch.from_numpy(rewards), continuation, torch.zeros(len(vectors)))
+        nothing = torch.zeros(len(vectors))  # it knows for sure
+        return Imagined(after, after["observation"], torch.from_numpy(rewards), continuation, nothing, nothing)
 
     def _make_state(self, vectors: np.ndarray, observation: Tensor, ended: np.ndarray | None = None) -> ModelState:
         flags = np.zeros(len(vectors), bool) if ended is None else ended

@@ -8,7 +8,7 @@ Shape legend: ``D`` length of the vector, ``O`` the observation's shape.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -43,10 +43,15 @@ class Snapshot:
 
 
 def snapshot_of(env: gymnasium.Env) -> Snapshot:
-    """Returns the adapter for ``env``; raises `InputError` naming those that can be restored where there is none."""
+    """Returns the adapter for ``env``; raises `InputError` naming those that can be restored where there is none.
+
+    Where a wrapper changes what is observed, as `envs.position_only` does, an observation does not show the state.
+    """
     for one in type(env.unwrapped).__mro__:
         if one in _SNAPSHOTS:
-            return _SNAPSHOTS[one]
+            found = _SNAPSHOTS[one]
+            as_it_is = env.observation_space == env.unwrapped.observation_space
+            return found if as_it_is else replace(found, from_observation=None)
     known = ", ".join(one.__name__.removesuffix("Env") for one in _SNAPSHOTS)
     raise InputError(f"the state of {env} cannot be restored, so it cannot be planned on; known are {known}")
 

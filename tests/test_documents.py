@@ -28,16 +28,17 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
     smaller = {
         "collect": ["--steps", "1000"],
         "fit": ["--fit.num-updates", "100"],
-        "train": ["--agent.total-steps", "2048"],
+        "train": ["--ppo.total-steps", "2048"],
         "evolve": ["--evolution.num-generations", "1", "--evolution.population-size", "4", "--episodes", "2"],
         "evaluate": ["--episodes", "1"],
+        "offline": ["--seeds", "1", "--episodes", "1", "--fit.num-updates", "100", "--ppo.total-steps", "4096"],
         "transfer": ["--preset", "cartpole-small"],
     }
     ran = set()
     for command in commands(ROOT / "README.md"):
         main([*command, *smaller.get(command[0], [])])
         ran.add(command[0])
-    assert ran >= {"collect", "fit", "train", "evaluate", "evolve", "transfer"}
+    assert ran >= {"collect", "fit", "train", "evaluate", "evolve", "offline", "transfer"}
     assert (tmp_path / "runs" / "demo" / "report.html").is_file()
     for example in blocks(ROOT / "README.md", "python"):
         exec(compile(example.replace('preset("cartpole")', 'preset("cartpole-small")'), "README.md", "exec"), {})

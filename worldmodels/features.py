@@ -18,8 +18,15 @@ def vector_space(spec: EnvSpec) -> spaces.Box:
     """Returns the observation space, which must be a Box of vectors; raises `InputError` naming it otherwise."""
     space = spec.observation_space
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-        raise InputError(f"an ensemble needs Box vectors as observations, but {spec.env_id} has {space}")
+        raise InputError(f"a world model of vectors needs Box vectors as observations, but {spec.env_id} has {space}")
     return space
+
+
+def require_vectors(observation: Tensor, num_dims: int) -> Tensor:
+    """Returns ``observation``; raises `InputError` unless it is ``[B, D]``."""
+    if observation.dim() != 2 or observation.shape[1] != num_dims:
+        raise InputError(f"expected observations of shape [B, {num_dims}], got {list(observation.shape)}")
+    return observation
 
 
 def num_action_features(spec: EnvSpec) -> int:
@@ -29,7 +36,8 @@ def num_action_features(spec: EnvSpec) -> int:
             return int(space.n)
         case spaces.Box() as space:
             return int(np.prod(space.shape))
-    raise InputError(f"an ensemble needs Discrete or Box actions, but {spec.env_id} has {spec.action_space}")
+    expected = "a world model of vectors needs Discrete or Box actions"
+    raise InputError(f"{expected}, but {spec.env_id} has {spec.action_space}")
 
 
 def make_action_features(space: spaces.Space, device: torch.device) -> Callable[[Tensor], Tensor]:

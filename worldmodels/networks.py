@@ -40,10 +40,40 @@ class EnsembleMLP(nn.Module):
         return torch.baddbmm(self.biases[-1], hidden, self.weights[-1])
 
 
+class GaussianMLP(nn.Module):
+    """Perceptrons that predict a Gaussian, with learned soft bounds of its log-variance.
+
+    Every parameter has the member as first axis.
+    """
+
+    def __init__(self, num_members: int, sizes: Sequence[int], bounds: tuple[float, float], generator: torch.Generator):
+        """``sizes`` end with twice the predicted numbers; ``bounds`` are those of the log-variance at the start."""
+        super().__init__()
+        self.mlp = EnsembleMLP(num_members, sizes, generator)
+        outputs = sizes[-1] // 2
+        self.min_log_variance = nn.Parameter(torch.full((num_members, 1, outputs), bounds[0]))
+        self.max_log_variance = nn.Parameter(torch.full((num_members, 1, outputs), bounds[1]))
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """``[M, B, F]`` to means and log-variances, both ``[M, B, Y]``."""
+        mean, raw = self.mlp(inputs).chunk(2, dim=-1)
+        return mean, soft_clamp(raw, self.min_log_variance, self.max_log_variance)
+
+    def bounds_width(self) -> Tensor:
+        """Returns how far the bounds lie apart, summed: a penalty on it keeps them tight (PETS, appendix A.1)."""
+        return (self.max_log_variance - self.min_log_variance).sum()
+
+
+def soft_clamp(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Brings ``values`` smoothly between ``low`` and ``high`` (PETS, appendix A.1)."""
+    values = high - F.softplus(high - values)
+    return low + F.softplus(values - low)
+
+
 class FoldedMLP:
     """Some members of an `EnsembleMLP` for inference, with the input's normaliser folded into the first layer.
 
-    All members get the same input, so that the first layer is one plain matrix product.
+    Where all members get the same input, the first layer is one plain matrix product.
     """
 
     def __init__(self, mlp: EnsembleMLP, members: Tensor, inputs: Normaliser, device: torch.device):
@@ -54,13 +84,21 @@ class FoldedMLP:
         self.num_members = len(members)
         self._first_weight = first.transpose(0, 1).reshape(first.shape[1], -1).contiguous()
         self._first_bias = shift.reshape(-1).contiguous()
+        self._first_of_member = (shift[:, None].contiguous(), first.contiguous())
         self._between = list(zip(biases[1:-1], weights[1:-1], strict=True))
         self._last_bias, self._last_weight = biases[-1], weights[-1]
 
     def hidden(self, inputs: Tensor) -> Tensor:
-        """Raw inputs ``[B, F]`` to the last hidden layer ``[M, B, H]``."""
+        """Raw inputs ``[B, F]``, the same for all members, to the last hidden layer ``[M, B, H]``."""
         flat = F.silu(torch.addmm(self._first_bias, inputs, self._first_weight), inplace=True)
-        hidden = flat.view(len(inputs), self.num_members, -1).transpose(0, 1)
+        return self._deeper(flat.view(len(inputs), self.num_members, -1).transpose(0, 1))
+
+    def hidden_of_each(self, inputs: Tensor) -> Tensor:
+        """Raw inputs ``[M, C, F]``, of each member its own, to the last hidden layer ``[M, C, H]``."""
+        bias, weight = self._first_of_member
+        return self._deeper(F.silu(torch.baddbmm(bias, inputs, weight), inplace=True))
+
+    def _deeper(self, hidden: Tensor) -> Tensor:
         for bias, weight in self._between:
             hidden = F.silu(torch.baddbmm(bias, hidden, weight), inplace=True)
         return hidden
@@ -87,3 +125,23 @@ class FoldedHead:
     def __call__(self, hidden: Tensor) -> Tensor:
         """``[M, B, H] -> [M, B, Y]``."""
         return torch.baddbmm(self._bias, hidden, self._weight)
+
+
+class FoldedGaussian:
+    """A `GaussianMLP` for inference."""
+
+    def __init__(self, network: GaussianMLP, inputs: Normaliser, target: Normaliser, device: torch.device):
+        outputs = len(target.mean)
+        mlp = FoldedMLP(network.mlp, torch.arange(len(network.min_log_variance)), inputs, device)
+        self._hidden = mlp.hidden
+        self._mean = mlp.head(slice(0, outputs), target)
+        self._log_variance = mlp.head(slice(outputs, 2 * outputs))
+        self._low, self._high = (
+            bound.detach().to(device) for bound in (network.min_log_variance, network.max_log_variance)
+        )
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw ``[B, F]`` to means in raw units and standard deviations in normalised units, both ``[M, B, Y]``."""
+        hidden = self._hidden(inputs)
+        log_variance = soft_clamp(self._log_variance(hidden), self._low, self._high)
+        return self._mean(hidden), log_variance.mul_(0.5).exp_()

@@ -1,49 +1,126 @@
-"""What a world model must give to be saved and to be stepped as an environment, whatever its family."""
+"""What a world model must give to be trained, saved, measured and stepped as an environment, whatever its family."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from envs.artifact import Artifact
-from envs.world_model import WorldModel
-from worldmodels.configs import Propagation
+from envs.errors import InputError
+from envs.logs import Log
+from envs.spec import EnvSpec
+from envs.world_model import ModelState, WorldModel
+from worldmodels.configs import FitConfig, Propagation, UncertaintyKind
+from worldmodels.prediction import Prediction
 from worldmodels.starts import Starts
+from worldmodels.uncertainty import KINDS
+
+if TYPE_CHECKING:
+    from worldmodels.training.learning import Learning
+    from worldmodels.training.split import Split
 
 
-class SavedWorldModel(WorldModel, Protocol):
-    """A world model that was trained on logs.
+@dataclass(frozen=True)
+class Trained:
+    """What every trained model carries beside its networks; tensors on the CPU.
 
     Attributes:
-        family: its key in `worldmodels.saving.FAMILIES`.
+        spec: the environment it models.
         starts: where imagined episodes can start.
-        provenance: where it came from, as JSON.
+        noise_scale: ``[Y]``, by how much predicted distributions were too narrow on validation data (1 before that is
+            measured): noise and intervals are widened by it. Empty for Discrete observations.
+        uncertainty_levels: ``[3, Q]``, see `worldmodels.uncertainty.uncertainty_levels`.
+        provenance: where the model came from, as JSON.
     """
 
-    family: ClassVar[str]
+    spec: EnvSpec
     starts: Starts
-    provenance: dict[str, Any]
+    noise_scale: Tensor
+    uncertainty_levels: Tensor = field(default_factory=lambda: torch.zeros(len(KINDS), 1))
+    provenance: dict[str, Any] = field(default_factory=dict)
 
-    def uncertainty_at(self, quantile: float) -> float:
-        """Returns the uncertainty that a share ``quantile``, in [0, 1], of the training transitions stays below.
+    def uncertainty_at(self, quantile: float, kind: UncertaintyKind = "epistemic") -> float:
+        """Returns the uncertainty that a share ``quantile``, in [0, 1], of the training transitions stays below."""
+        if not 0 <= quantile <= 1:
+            raise InputError(f"expected an uncertainty quantile from 0 to 1, got {quantile}")
+        levels = self.uncertainty_levels[KINDS.index(kind)]
+        return float(levels[round(quantile * (len(levels) - 1))])
 
-        Raises:
-            InputError: another ``quantile``.
-        """
+
+class PredictiveModel(WorldModel, Protocol):
+    """A world model that also says how sure it is of each step: what quality is measured of.
+
+    Attributes:
+        remembers: whether a state holds more than its observation, so that `encode` needs the state before.
+    """
+
+    remembers: ClassVar[bool]
+
+    def predict(self, state: ModelState, action: Tensor) -> Prediction:
+        """Returns the distribution of the next observation and the reward, widened by the noise scale."""
         ...
 
 
+class SavedWorldModel(PredictiveModel, Protocol):
+    """A world model that was trained on logs.
+
+    Attributes:
+        family: its key in `worldmodels.families.table.FAMILIES`.
+        trained: what it carries beside its networks.
+    """
+
+    family: ClassVar[str]
+    trained: Trained
+
+    def memory(self, state: ModelState) -> ModelState:
+        """Returns what a start point must hold beside its observation so that `recall` gives ``state`` back."""
+        ...
+
+    def recall(self, observation: Tensor, memory: ModelState) -> ModelState:
+        """Returns the state at a start point: ``observation`` ``[B, *O]`` and what `StartPoints.memory` holds of it."""
+        ...
+
+    def with_trained(self, trained: Trained) -> "SavedWorldModel":
+        """Returns the same model carrying ``trained``."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a loaded model shall compute.
+
+    Attributes:
+        propagation: how members are combined; None for what was saved. Families without members refuse any.
+        device: for example ``cpu`` or ``cuda``.
+        epistemic: evaluate all members at every step, so that their disagreement is known. Without it, propagations
+            that follow one member evaluate only that one, and the epistemic uncertainty is NaN.
+    """
+
+    propagation: Propagation | None = None
+    device: str = "cpu"
+    epistemic: bool = True
+
+    def require_no_propagation(self, family: str) -> None:
+        """Raises `InputError` where a propagation is asked of a family that has no members."""
+        if self.propagation is not None:
+            raise InputError(f"expected no propagation for the {family}, which has no members, got {self.propagation}")
+
+
 class Family(NamedTuple):
-    """How the world models of one family go into an artifact and come back.
+    """How the world models of one family are trained, go into an artifact and come back.
 
     Attributes:
         config_type: the dataclass of a model's configuration; its fields are the artifact's ``config``.
-        content_of: a model to its configuration and its tensors, all of them finite numbers.
-        rebuild: an artifact, its configuration, a propagation (None for what was saved) and a device back to a model.
-            Raises `InputError` for a propagation that the family does not have. Other errors of lookup, type or
-            value, and torch's RuntimeError, are told to the user as an artifact that does not fit its configuration.
+        make_learning: a log, its split, a configuration and how to train, to a model in training. Raises
+            `InputError` for spaces that the family cannot model.
+        content_of: a model to its configuration and the tensors of its networks, all of them finite numbers.
+        rebuild: what every model carries, a configuration, the tensors and options, back to a model. Raises
+            `InputError` for options that the family does not have. Other errors of lookup, type or value, and torch's
+            RuntimeError, are told to the user as an artifact that does not fit its configuration.
     """
 
     config_type: type
-    content_of: Callable[[Any], tuple[Any, Mapping[str, np.ndarray]]]
-    rebuild: Callable[[Artifact, Any, Propagation | None, str], SavedWorldModel]
+    make_learning: "Callable[[Log, Split, Any, FitConfig], Learning]"
+    content_of: Callable[[Any], tuple[Any, Mapping[str, Tensor]]]
+    rebuild: Callable[[Trained, Any, Mapping[str, Tensor], LoadOptions], SavedWorldModel]

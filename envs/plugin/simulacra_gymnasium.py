@@ -14,8 +14,12 @@ import sys
 
 _WAITED_FOR = "gymnasium.envs"
 _IDS = {
-    "simulacra/WorldModel-v0": ("worldmodels.env:make_env", "worldmodels.vector_env:make_vector_env"),
+    "simulacra/WorldModel-v0": ("worldmodels.gym.env:make_env", "worldmodels.gym.vector_env:make_vector_env"),
     "simulacra/Synthetic-v0": ("synthetic_envs.gym:make_env", "synthetic_envs.gym:make_vector_env"),
+}
+_REAL_IDS = {  # entry point, episode limit, return that counts as solved: the last two as Gymnasium has them
+    "simulacra/PositionOnlyCartPole-v1": ("envs.position_only:make_cartpole", 500, 475.0),
+    "simulacra/PositionOnlyPendulum-v1": ("envs.position_only:make_pendulum", 200, None),
 }
 
 
@@ -28,6 +32,15 @@ def register() -> None:
             # Our tests check these environments; Gymnasium's passive checker would only slow each first step.
             registration.register(
                 env_id, entry_point=entry_point, vector_entry_point=vector_entry_point, disable_env_checker=True
+            )
+    for env_id, (entry_point, limit, threshold) in _REAL_IDS.items():
+        if env_id not in registration.registry:
+            registration.register(
+                env_id,
+                entry_point=entry_point,
+                max_episode_steps=limit,
+                reward_threshold=threshold,
+                disable_env_checker=True,
             )
 
 

@@ -11,7 +11,7 @@ from agents.actor_critic import make_actor_critic
 from agents.compiled import make_compiled_training
 from agents.configs import PPOConfig
 from agents.hosted import HostCollector, train_hosted
-from agents.ppo import Batch, Hyperparameters, loss
+from agents.ppo import Batch, Hyperparameters, loss, make_ppo
 from envs.errors import InputError
 from envs.gymnax_adapter import make_classic_control
 from envs.spec import spec_of
@@ -161,10 +161,10 @@ def test_an_environment_that_returns_nan_is_named():
             return np.zeros(1, np.float32), float("nan"), False, False, {}
 
     spec = probes.ConstantReward().spec
-    networks = make_actor_critic(spec, CONFIG)
-    collector = HostCollector(SyncVectorEnv([Broken] * 8), spec, networks, CONFIG, seed=0)
+    agent = make_ppo(spec, CONFIG)
+    collector = HostCollector(SyncVectorEnv([Broken] * 8), spec, agent, seed=0)
     with pytest.raises(InputError, match="row 0"):
-        collector.collect(networks.init(jax.random.key(0)), jax.random.key(1))
+        collector.collect(agent.init(jax.random.key(0)), jax.random.key(1))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from envs.errors import InputError
-from envs.spaces import checked_actions, first_outside, space_from_json, space_to_json
+from envs.spaces import any_member, checked_actions, first_outside, space_from_json, space_to_json
 
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, max_side=3)
 DTYPES = st.sampled_from([np.float32, np.float64, np.int8, np.uint8, np.int32, np.int64])
@@ -192,6 +192,8 @@ def test_checked_actions_are_copies_in_the_dtype_of_the_space(space, actions, ex
         (NARROW, [[0, 0], [1e300, 0]], r"got \[inf +0.\] in row 1"),
         (spaces.Discrete(3), [0], r"expected actions of shape \(2,\) from a test, got \(1,\)"),
         (spaces.Discrete(3), [[0], [0]], r"expected actions of shape \(2,\) from a test, got \(2, 1\)"),
+        (spaces.Discrete(3), ["left", "right"], "expected actions as numbers from a test, got <U5"),
+        (spaces.Discrete(3), [None, 0], "expected actions as numbers from a test, got object"),
         (NARROW, [0.0, 0.0], r"expected actions of shape \(2, 2\) from a test, got \(2,\)"),
     ],
     ids=str,
@@ -201,10 +203,31 @@ def test_actions_of_another_shape_or_outside_are_refused(space, actions, message
         checked_actions(space, actions, 2, "a test")
 
 
-def test_ignored_rows_are_not_judged_but_counted():
+def test_ignored_rows_are_not_judged_but_counted_and_become_a_valid_action():
     space, actions = spaces.Box(1, 2, (1,), np.float32), np.array([[np.nan], [1.5], [7.0]])
     ignored = np.array([True, False, True])
-    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", ignored), [[0], [1.5], [0]])
-    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", np.ones(3, bool)), np.zeros((3, 1)))
+    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", ignored), [[1], [1.5], [1]])
+    np.testing.assert_array_equal(checked_actions(space, actions, 3, "a test", np.ones(3, bool)), np.ones((3, 1)))
     with pytest.raises(InputError, match=r"got \[7.\] in row 2"):
         checked_actions(space, actions, 3, "a test", np.array([True, False, False]))
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Discrete(2, start=3),
+        spaces.MultiDiscrete([2, 3], start=[1, -1]),
+        spaces.MultiBinary(3),
+        spaces.Box(-1, 1, (2,)),
+        spaces.Box(np.array([2.0, -np.inf]), np.array([np.inf, -3.0]), dtype=np.float64),
+    ],
+)
+def test_any_member_is_inside(space):
+    member = any_member(space)
+    assert (member.dtype, member.shape) == (space.dtype, space.shape)
+    assert first_outside(space, member[None]) is None
+
+
+def test_any_member_of_an_unknown_space_is_refused():
+    with pytest.raises(InputError, match="expected a Box, Discrete, MultiDiscrete and MultiBinary space"):
+        any_member(spaces.Text(3))

@@ -38,22 +38,116 @@ def shelf(tmp_path_factory) -> Path:
     return path
 
 
+def made_up_curve(*values: float | None) -> dict[str, Any]:
+    ends = [[None if value is None else factor * value for value in values] for factor in (0.9, 1.1)]
+    return {"value": list(values), "low": ends[0], "high": ends[1]}
+
+
 @pytest.fixture(scope="session")
-def parts() -> dict[str, Any]:
-    """What a study hands to its report, small and made up: 2 dimensions, 3 members, 2 seeds."""
+def card() -> dict[str, Any]:
+    """A quality card, small and made up: 2 dimensions, horizon 2; the reward never changes, linear diverged."""
+    levels = [round(0.05 * i, 2) for i in range(1, 20)]
+    surprise = {"model": -2.5, "no_change": 1.42, "linear": 0.5, "nearest": -1.0}
+    covered = {name: {"levels": levels, "pooled": made_up_curve(*levels), "numbers": [levels, levels, None]}
+               for name in surprise}  # fmt: skip
+    none_ended = {
+        "num_terminated": 2,
+        "num_predicted": 0,
+        "accuracy": 0.98,
+        "precision": None,
+        "recall": 0.0,
+        "f1": 0.0,
+    }
+    kinds = ("epistemic", "aleatoric", "total")
+    policies = [
+        {"name": f"policy {i}", "imagined": 10.0 * i + 3, "imagined_error": 1.0, "real": 12.0 * i, "real_error": 2.0}
+        for i in (9, 5, 1)
+    ]
+    return {
+        "card_version": 1,
+        "environment": ENV_ID,
+        "family": "ensemble",
+        "log": {"sha256": "0" * 64, "num_steps": 2000, "num_episodes": 90},
+        "warnings": ["dimension 1 of the observation is constant in the log: predicted to stay so"],
+        "num_episodes": 9,
+        "num_steps": 200,
+        "num_rows": 200,
+        "num_starts": [200, 191],
+        "unit": "standard deviations",
+        "open_loop": {
+            "model": made_up_curve(0.01, 0.1),
+            "no_change": made_up_curve(0.4, 0.8),
+            "linear": made_up_curve(0.2, None),
+            "nearest": made_up_curve(0.3, 0.5),
+        },
+        "surprise": {name: {"value": value, "low": value - 1, "high": value + 1} for name, value in surprise.items()},
+        "coverage": covered,
+        "reliability": {},
+        "reward_error": dict.fromkeys(surprise, 0.25),
+        "reward_spread": 1.5,
+        "termination": dict.fromkeys(surprise, none_ended),
+        "termination_in_log": True,
+        "uncertainty": {
+            "one_step": {"epistemic": 0.8, "aleatoric": -0.2, "total": None},
+            "accumulated": {kind: [0.5, None] for kind in kinds},
+            "bins": {"epistemic": {"uncertainty": [0.1, 0.3], "error": [0.2, 0.4]}, "aleatoric": None, "total": None},
+        },
+        "ranking": {"policies": policies, "num_episodes": 4, "spearman": 1.0, "gap": -15.0, "gap_low": -20.0,
+                    "gap_high": -11.0},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def discrete_card(card) -> dict[str, Any]:
+    """The same of a model of Discrete observations."""
+    told = {
+        "confidence": [None, 0.55, 0.95],
+        "accuracy": [None, 0.5, 1.0],
+        "counts": [0, 20, 180],
+        "expected_error": 0.05,
+        "brier": 0.125,
+    }
+    names = {"model": "model", "no_change": "no_change", "nearest": "most_frequent"}
+    by_name = ("open_loop", "surprise", "reward_error", "termination")
+    content = {**card, **{key: {new: card[key][old] for old, new in names.items()} for key in by_name}}
+    reliability = dict.fromkeys(names.values(), told)
+    return {**content, "unit": "share of wrong states", "coverage": {}, "reliability": reliability}
+
+
+@pytest.fixture(scope="session")
+def views() -> dict[str, Any]:
+    """What the pictures of the made-up model are drawn from; its last imagined step diverged."""
     rng = np.random.default_rng(0)
-    curve = {"error": [0.01, 0.1], "low": [0.009, 0.08], "high": [0.011, 0.12]}
-    still = {"error": [0.4, 0.8], "low": [0.3, 0.7], "high": [0.5, 0.9]}
-    ends = {"num_terminated": 2, "num_predicted": 0, "accuracy": 0.98, "precision": None, "recall": 0.0}
+    path = rng.normal(size=(5, 2))
+    imagined, low, high = ((path + off).tolist() for off in (0.1, -0.5, 0.5))
+    for column in (imagined, low, high):
+        column[-1] = [None, None]
+    steps = np.column_stack((rng.normal(size=(6, 2)), np.ones(6)))
+    return {
+        "step": {"real": steps.tolist(), "predicted": [*steps[:5].tolist(), [None, 0.0, 1.0]]},
+        "trajectory": {"seen": 0, "real": path.tolist(), "imagined": imagined, "low": low, "high": high},
+    }
+
+
+@pytest.fixture(scope="session")
+def made_up_spec():
+    from gymnasium import spaces
+
+    from envs.spec import EnvSpec
+
+    return EnvSpec("MadeUp-v0", spaces.Box(-9, 9, (2,), np.float32), spaces.Discrete(2), 50)
+
+
+@pytest.fixture(scope="session")
+def parts(card, views, made_up_spec) -> dict[str, Any]:
+    """What a study hands to its report, small and made up: 2 dimensions, 2 seeds."""
+    rng = np.random.default_rng(1)
     training = {"steps": [256, 512], "returns": [[20.0, None], [30.0, 40.0]], "measured_on": "real dynamics"}
     return {
         "logs": {"num_steps": 2000, "num_episodes": 90, "mean_return": 22.2},
-        "quality": {"num_episodes": 9, "num_steps": 200, "model": curve, "no_change": still, "termination": ends},
-        "trajectory": {
-            "real": rng.normal(size=(5, 2)).tolist(),
-            "imagined": rng.normal(size=(5, 2)).tolist(),
-            "members": rng.normal(size=(3, 5, 2)).tolist(),
-        },
+        "quality": card,
+        "views": views,
+        "spec": made_up_spec.to_json(),
         "evolution": {
             **{key: [10.0, 20.0, 30.0] for key in ("fitness_mean", "fitness_best", "check_mean", "check_worst")},
             "real_steps": 12_345,
@@ -64,8 +158,8 @@ def parts() -> dict[str, Any]:
             "x": [-1.0, 0.0, 1.0],
             "y": [-2.0, 2.0],
             "advantage": [[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]],
-            "contexts": rng.normal(size=(10, 2)).tolist(),
-            "real": rng.normal(size=(10, 2)).tolist(),
+            "contexts": rng.normal(size=(50, 2)).tolist(),
+            "real": rng.normal(size=(50, 2)).tolist(),
         },
         "curves": {"PPO on real": training, "PPO on bandit": training},
         "names": ["angle <rad>", "velocity & such"],

@@ -12,7 +12,7 @@ from agents.configs import PPOConfig
 from envs.errors import InputError
 from envs.spec import spec_of
 from experiments.cli import main
-from experiments.configs import ImaginationConfig
+from experiments.configs import ANYWHERE
 from experiments.presets import preset
 from experiments.run_folder import RunFolder
 from experiments.train import train
@@ -23,7 +23,7 @@ PPO = PPOConfig(total_steps=256, num_envs=4, num_steps=16, num_epochs=2, hidden=
 
 
 def test_a_training_that_diverged_is_not_passed_on():
-    world = open_world("CartPole-v1", ImaginationConfig())
+    world = open_world("CartPole-v1", ANYWHERE)
     with pytest.raises(InputError, match=r"training of seed 3 diverged.*after 256 steps"):
         train(world, replace(PPO, learning_rate=1e30), [3])
 

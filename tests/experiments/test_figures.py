@@ -6,14 +6,7 @@ import numpy as np
 import pytest
 
 from experiments import figures
-from experiments.figures import (
-    bandit_figure,
-    curves_figure,
-    errors_figure,
-    evolution_figure,
-    imagined_figure,
-    returns_figure,
-)
+from experiments.figures import bandit_figure, curves_figure, evolution_figure, returns_figure
 
 ROWS = [
     {"world": "none", "method": "random", "iqm": 22.0, "ci_low": 20.0, "ci_high": 24.0,
@@ -27,8 +20,6 @@ def all_figures(parts) -> dict[str, str]:
     return {
         "returns": returns_figure(ROWS, 475.0),
         "curves": curves_figure(parts["curves"], 475.0),
-        "imagined": imagined_figure(parts["trajectory"], parts["names"]),
-        "errors": errors_figure(parts["quality"]),
         "evolution": evolution_figure(parts["evolution"], 475.0),
         "bandit": bandit_figure(parts["bandit_rewards"], parts["names"]),
     }
@@ -38,7 +29,7 @@ def all_figures(parts) -> dict[str, str]:
 def drawn(monkeypatch) -> list:
     """The figures themselves, caught before they become SVG."""
     caught: list = []
-    monkeypatch.setattr(figures, "_svg", lambda figure: caught.append(figure) or "")
+    monkeypatch.setattr(figures, "svg_of", lambda figure: caught.append(figure) or "")
     return caught
 
 
@@ -74,21 +65,6 @@ def test_curves_show_every_seed_and_the_median_and_leave_gaps_where_nothing_is_k
     assert [axes.get_title() for axes in drawn[0].axes] == ["PPO on real", "PPO on bandit"]
     lines = [line.get_ydata() for line in drawn[0].axes[0].lines[:3]]
     np.testing.assert_array_equal(lines, [[20.0, np.nan], [30.0, 40.0], [25.0, np.nan]])
-
-
-def test_imagination_shows_truth_and_every_member(drawn, parts):
-    imagined_figure(parts["trajectory"], parts["names"])
-    for d, axes in enumerate(drawn[0].axes):
-        assert axes.get_title() == parts["names"][d]
-        lines = [line.get_ydata() for line in axes.lines]
-        assert len(lines) == 3 + 2
-        np.testing.assert_array_equal(lines[3], np.array(parts["trajectory"]["real"])[:, d])
-        np.testing.assert_array_equal(lines[4], np.array(parts["trajectory"]["imagined"])[:, d])
-
-
-def test_one_dimension_can_be_shown(parts):
-    one = {key: np.array(value)[..., :1].tolist() for key, value in parts["trajectory"].items()}
-    assert "<svg" in imagined_figure(one, ["only"])
 
 
 def test_the_bandit_is_shown_over_its_two_dimensions(drawn, parts):

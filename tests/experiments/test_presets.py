@@ -8,7 +8,7 @@ import pytest
 from envs.errors import InputError
 from envs.mlp import ACTIVATIONS
 from envs.spec import spec_of
-from experiments.configs import ImaginationConfig, TransferConfig
+from experiments.configs import TransferConfig
 from experiments.presets import PRESETS, preset
 
 
@@ -47,17 +47,3 @@ def test_an_unknown_preset_is_told_with_the_nearest():
 def test_a_study_refuses_what_makes_no_sense(setting, value, told):
     with pytest.raises(InputError, match=told):
         TransferConfig(**{setting: value})
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "told"),
-    [
-        ("start", "middle", "initial or any, got 'middle'"),
-        ("horizon", 0, "horizon of at least 1, got 0"),
-        ("uncertainty_quantile", 1.5, r"uncertainty_quantile in \[0, 1\], got 1.5"),
-        ("uncertainty_quantile", float("nan"), r"uncertainty_quantile in \[0, 1\], got nan"),
-    ],
-)
-def test_imagination_refuses_what_makes_no_sense(setting, value, told):
-    with pytest.raises(InputError, match=told):
-        ImaginationConfig(**{setting: value})

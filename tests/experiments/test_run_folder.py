@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from envs.errors import InputError
-from experiments.run_folder import RunFolder, differences
+from envs.work_folder import differences
+from experiments.run_folder import RunFolder
 
 CONFIG = {"seed": 0, "ppo": {"gamma": 0.99, "hidden": [64]}}
 

@@ -11,9 +11,9 @@ from agents.agent_policy import load_policy
 from agents.configs import PPOConfig
 from envs.errors import InputError
 from envs.evaluate import evaluate
-from experiments.configs import ImaginationConfig
 from experiments.train import Curve, Training, provenance_of, train
 from experiments.worlds import World, open_world
+from worldmodels.configs import EpisodeConfig
 
 TINY = PPOConfig(total_steps=220, num_envs=2, num_steps=5, num_epochs=1, num_minibatches=1, hidden=(8,))  # 22 updates
 LONG_ID = "simulacra-tests/Long-v0"
@@ -41,7 +41,7 @@ def long_id():
 
 
 def opened(source) -> World:
-    return open_world(source, ImaginationConfig(horizon=20))
+    return open_world(source, EpisodeConfig(start="any", horizon=20))
 
 
 @pytest.fixture(scope="module", params=["compiled", "hosted"])

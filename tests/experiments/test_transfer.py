@@ -28,7 +28,7 @@ from worldmodels.saving import load_model
 pytestmark = pytest.mark.slow
 
 STAGES = ["logs", "world-model", "bandit", "none-random", "real-ppo", "world-model-ppo", "bandit-ppo",
-          "world-model-random-shooting", "world-model-mcts"]  # fmt: skip
+          "world-model-random-shooting", "world-model-mcts", "world-model-ranking"]  # fmt: skip
 ROWS = [
     ("none", "random"),
     ("real", "ppo"),
@@ -74,7 +74,7 @@ def test_everything_promised_is_there(run):
     assert {path.name for path in (run / "worlds").iterdir()} == {"world-model", "bandit"}
     page = (run / "report.html").read_text()
     assert page.endswith("</html>\n")
-    assert page.count("<img ") == 6
+    assert page.count("<img ") == 11
     assert "Not solved:" in page  # with so little training
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from envs.errors import InputError
 from envs.spec import spec_of
-from experiments.configs import ImaginationConfig
 from experiments.worlds import FUNCTIONAL_COPIES, open_world
+from worldmodels.configs import EpisodeConfig
 
-AS_IS = ImaginationConfig()
+AS_IS = EpisodeConfig()
 
 
 @pytest.mark.parametrize("env_id", FUNCTIONAL_COPIES)
@@ -28,7 +28,7 @@ def test_a_real_environment_without_a_copy_is_stepped_on_the_host():
 
 
 def test_a_world_model_takes_the_imagination_settings(shelf):
-    world = open_world(shelf / "model", ImaginationConfig(start="initial", horizon=2))
+    world = open_world(shelf / "model", EpisodeConfig(horizon=2))
     assert (world.functional, world.spec.env_id) == (None, "CartPole-v1")
     env = world.make_vector_env(5)
     observations, _ = env.reset(seed=0)

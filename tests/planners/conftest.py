@@ -32,7 +32,7 @@ class TabularModel:
         assert ((action >= 0) & (action < self._next.shape[1])).all()
         after = self._next[cell, action]
         reward, continuation = self._reward[cell, action], self._continuation[cell, action]
-        return Imagined({"cell": after}, after, reward, continuation, torch.zeros(len(cell)))
+        return Imagined({"cell": after}, after, reward, continuation, *torch.zeros(2, len(cell)))
 
 
 class DoubleIntegrator:
@@ -51,7 +51,7 @@ class DoubleIntegrator:
         assert (action.abs() <= float(self.spec.action_space.high[0])).all()
         reward = -(x.square().sum(dim=1) + 0.1 * force.square())
         after = torch.stack([x[:, 0] + 0.1 * x[:, 1] + 0.005 * force, x[:, 1] + 0.1 * force], dim=1)
-        return Imagined({"x": after}, after, reward, torch.ones(len(x)), torch.zeros(len(x)))
+        return Imagined({"x": after}, after, reward, torch.ones(len(x)), *torch.zeros(2, len(x)))
 
 
 class CartPoleModel:
@@ -73,7 +73,7 @@ class CartPoleModel:
         gain = push - 0.05 * spin * cosine / 1.1
         after = torch.stack([x + 0.02 * speed, speed + 0.02 * gain, angle + 0.02 * turn, turn + 0.02 * spin], dim=-1)
         up = (after[:, 0].abs() <= 2.4) & (after[:, 2].abs() <= 12 * math.pi / 180)
-        return Imagined({"x": after}, after, torch.ones(len(x)), up.float(), torch.zeros(len(x)))
+        return Imagined({"x": after}, after, torch.ones(len(x)), up.float(), *torch.zeros(2, len(x)))
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_diverging_sequences_are_never_elites(make_integrator) -> None:
 
     def step(state: dict, action: torch.Tensor, generator: torch.Generator | None = None) -> Imagined:
         reward = torch.where(action[:, 0] > state["limit"], math.nan, action[:, 0])
-        return Imagined(state, state["limit"], reward, torch.ones(len(reward)), torch.zeros(len(reward)))
+        return Imagined(state, state["limit"], reward, torch.ones(len(reward)), *torch.zeros(2, len(reward)))
 
     model.step = step
     config = CEMConfig(horizon=2, num_sequences=200, iterations=5, hold=1)

@@ -138,6 +138,15 @@ def test_an_adapter_of_ones_own_is_taken_and_proved() -> None:
         SimulatorModel(ForgetfulEnv, Snapshot(_capture_world, lambda env, vector: None))
 
 
+def test_an_observation_without_velocities_does_not_show_the_state() -> None:
+    model = SimulatorModel("simulacra/PositionOnlyCartPole-v1")
+    live = gymnasium.make("simulacra/PositionOnlyCartPole-v1")
+    state = model.capture([live], live.reset(seed=0)[0][None])
+    assert model.step(state, torch.ones(1, dtype=torch.int64)).observation.tolist() == [live.step(1)[0].tolist()]
+    with pytest.raises(InputError, match="does not show its state"):
+        model.encode(state["observation"])
+
+
 @pytest.mark.parametrize(
     "config",
     [

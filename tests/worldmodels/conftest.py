@@ -12,11 +12,12 @@ from envs.logs import Episode, Log, open_log
 from envs.spec import EnvSpec
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import EnsembleConfig
-from worldmodels.ensemble import Ensemble, EnsembleParts
-from worldmodels.ensemble_network import EnsembleNetwork, EnsembleNormalisers
+from worldmodels.families.ensemble import Ensemble, EnsembleParts
+from worldmodels.families.ensemble_network import EnsembleNetwork
 from worldmodels.features import num_action_features
-from worldmodels.normaliser import Normaliser
-from worldmodels.starts import Starts
+from worldmodels.normaliser import Normaliser, Normalisers
+from worldmodels.saved_model import LoadOptions, Trained
+from worldmodels.starts import StartPoints, Starts
 
 
 class CountingModel:
@@ -47,7 +48,7 @@ class CountingModel:
         after = state["observation"] + torch.stack((torch.ones_like(drift), drift), dim=1)
         after = torch.where((after[:, 1] >= 3)[:, None], torch.nan, after)
         continuation = (after[:, 0] < 5).float()
-        return Imagined({"observation": after}, after, action.float(), continuation, after[:, 1].abs() / 10)
+        return Imagined({"observation": after}, after, action.float(), continuation, after[:, 1].abs() / 10, 0 * drift)
 
 
 @pytest.fixture
@@ -64,7 +65,9 @@ def make_spec(action_space: spaces.Space, num_dims: int = 3, bound: float = 2.0)
 def make_untrained() -> Callable[..., Ensemble]:
     """Returns a function that makes an ensemble with random weights and random normalisers."""
 
-    def make(spec: EnvSpec, config: EnsembleConfig | None = None, num_starts: int = 20) -> Ensemble:
+    def make(
+        spec: EnvSpec, config: EnsembleConfig | None = None, num_starts: int = 20, options: LoadOptions | None = None
+    ) -> Ensemble:
         config = config or EnsembleConfig(num_members=3, hidden=(16, 16), termination_hidden=(8,))
         generator = torch.Generator().manual_seed(0)
         network = EnsembleNetwork(spec, config, generator)
@@ -73,11 +76,12 @@ def make_untrained() -> Callable[..., Ensemble]:
         def normaliser(size: int) -> Normaliser:
             return Normaliser(torch.randn(size, generator=generator) * 0.1, torch.rand(size, generator=generator) + 0.5)
 
-        normalisers = EnsembleNormalisers(normaliser(num_dims), normaliser(num_actions), normaliser(num_dims + 1))
+        normalisers = Normalisers(normaliser(num_dims), normaliser(num_actions), normaliser(num_dims + 1))
         dtype = torch.from_numpy(np.empty(0, spec.observation_space.dtype)).dtype
-        starts = (0.3 * torch.rand(num_starts, num_dims, generator=generator)).to(dtype)
-        levels = torch.linspace(0, 1, 1001)
-        return Ensemble(EnsembleParts(spec, config, network, normalisers, Starts(starts, starts), levels))
+        points = StartPoints((0.3 * torch.rand(num_starts, num_dims, generator=generator)).to(dtype))
+        levels = torch.linspace(0, 1, 1001).expand(3, -1)
+        trained = Trained(spec, Starts(points, points), torch.ones(num_dims + 1), levels)
+        return Ensemble(trained, EnsembleParts(config, network, normalisers), options)
 
     return make
 

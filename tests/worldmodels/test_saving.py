@@ -1,6 +1,6 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gymnasium
 import numpy as np
@@ -9,27 +9,29 @@ import torch
 
 from envs.artifact import load_artifact, save_artifact
 from envs.errors import InputError
-from envs.world_model import WorldModel
-from worldmodels.ensemble import Ensemble
-from worldmodels.saved_model import Family
-from worldmodels.saving import FAMILIES, load_model, save_model
-from worldmodels.starts import Starts
+from envs.spec import EnvSpec
+from envs.world_model import ModelState, WorldModel
+from worldmodels.families.ensemble import Ensemble
+from worldmodels.families.table import FAMILIES
+from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saving import load_model, save_model
+from worldmodels.starts import StartPoints, Starts
 
 
 def test_a_loaded_model_is_the_same_model(toy: Ensemble, tmp_path: Path) -> None:
     toy.parts.network.elites = torch.tensor([0, 2])
     toy.parts.network.termination_weight.fill_(3.0)
-    model = Ensemble(replace(toy.parts, provenance={"seed": 5}), "ts1")
+    model = Ensemble(replace(toy.trained, provenance={"seed": 5}), toy.parts, LoadOptions("ts1"))
     save_model(model, tmp_path / "model", quality={"recall": 0.5})
     loaded = load_model(tmp_path / "model")
     assert isinstance(loaded, Ensemble)
     assert loaded.propagation == "ts1"
     assert loaded.spec == model.spec
     assert loaded.parts.config == replace(model.parts.config, propagation="ts1")
-    assert loaded.parts.provenance["seed"] == 5
-    assert loaded.parts.provenance["quality"] == {"recall": 0.5}
-    assert torch.equal(loaded.parts.starts.any, model.parts.starts.any)
-    assert loaded.uncertainty_at(0.5) == model.uncertainty_at(0.5)
+    assert loaded.trained.provenance["seed"] == 5
+    assert loaded.trained.provenance["quality"] == {"recall": 0.5}
+    assert torch.equal(loaded.trained.starts.any.observation, model.trained.starts.any.observation)
+    assert loaded.trained.uncertainty_at(0.5) == model.trained.uncertainty_at(0.5)
     observation, action = torch.rand(7, 3, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 2
     one, two = (m.step(m.encode(observation), action, torch.Generator().manual_seed(1)) for m in (model, loaded))
     for name in ("observation", "reward", "continuation", "uncertainty"):
@@ -38,11 +40,11 @@ def test_a_loaded_model_is_the_same_model(toy: Ensemble, tmp_path: Path) -> None
 
 def test_propagation_can_be_chosen_at_loading(toy: Ensemble, tmp_path: Path) -> None:
     save_model(toy, tmp_path / "model")
-    loaded = load_model(tmp_path / "model", "tsinf")
+    loaded = load_model(tmp_path / "model", LoadOptions("tsinf"))
     assert isinstance(loaded, Ensemble)
     assert loaded.propagation == "tsinf"
     with pytest.raises(InputError, match="propagation"):
-        load_model(tmp_path / "model", "median")  # type: ignore[arg-type]
+        load_model(tmp_path / "model", LoadOptions("median"))  # type: ignore[arg-type]
 
 
 def test_nothing_is_overwritten_unasked(toy: Ensemble, tmp_path: Path) -> None:
@@ -115,24 +117,33 @@ class SavedCounting:
     """A world model that shares nothing with an ensemble but the contract."""
 
     family: ClassVar[str] = "counting"
+    remembers: ClassVar[bool] = False
 
-    def __init__(self, model: WorldModel, config: CountingConfig, provenance: dict[str, Any]):
+    def __init__(self, model: WorldModel, config: CountingConfig, trained: Trained):
         self.spec, self.device = model.spec, model.device
         self.encode, self.step = model.encode, model.step
-        first = torch.tensor([config.first])
-        self.config, self.provenance, self.starts = config, provenance, Starts(first, first)
+        self.config, self.trained = config, trained
 
-    def uncertainty_at(self, quantile: float) -> float:
-        return 0.2 * quantile
+    def recall(self, observation: torch.Tensor, memory: ModelState) -> ModelState:
+        return self.encode(observation)
+
+
+def carried(spec: EnvSpec) -> Trained:
+    """A start point at the artifact's first observation; the uncertainty's levels reach 0.2."""
+    points = StartPoints(torch.tensor([[2.0, 0.5]]))
+    levels = torch.linspace(0, 0.2, 11).expand(3, -1)
+    return Trained(spec, Starts(points, points), torch.ones(3), levels, {"seed": 5})
 
 
 def test_a_new_family_is_one_entry(counting_model: WorldModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     counting = Family(
         CountingConfig,
-        lambda model: (model.config, {"nothing": np.zeros(1)}),
-        lambda artifact, config, _propagation, _device: SavedCounting(counting_model, config, artifact.provenance),
+        lambda log, split, config, fit: pytest.fail("not trained here"),
+        lambda model: (model.config, {"nothing": torch.zeros(1)}),
+        lambda trained, config, tensors, options: SavedCounting(counting_model, config, trained),
     )
-    path, model = tmp_path / "model", SavedCounting(counting_model, CountingConfig((2.0, 0.5)), {"seed": 5})
+    path = tmp_path / "model"
+    model = SavedCounting(counting_model, CountingConfig((2.0, 0.5)), carried(counting_model.spec))
     with pytest.raises(InputError, match="unknown family of world model to save 'counting'"):
         save_model(model, path)
     monkeypatch.setitem(FAMILIES, "counting", counting)
@@ -142,7 +153,7 @@ def test_a_new_family_is_one_entry(counting_model: WorldModel, monkeypatch: pyte
     loaded = load_model(path)
     assert isinstance(loaded, SavedCounting)
     assert loaded.config == model.config
-    assert (loaded.provenance["seed"], loaded.provenance["quality"]) == (5, {"recall": 0.5})
+    assert (loaded.trained.provenance["seed"], loaded.trained.provenance["quality"]) == (5, {"recall": 0.5})
     env = gymnasium.make("simulacra/WorldModel-v0", path=str(path), uncertainty_quantile=0.5)
     assert env.reset(seed=0)[0].tolist() == [2.0, 0.5]
     *_, truncated, info = env.step(1)

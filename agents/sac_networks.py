@@ -1,0 +1,138 @@
+"""The networks of SAC: a policy and twin critics, for Box actions (squashed Gaussian) and Discrete ones (categorical).
+
+Box actions are those of the environment: the squashed Gaussian in (-1, 1) scaled to the bounds. Densities, and so
+entropies, are those of the scaled-back action in (-1, 1), whatever the bounds; critics read the scaled-back action too.
+
+Shape legend: ``...`` any batch axes, ``O`` observation size, ``A`` number of discrete actions or action size.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from gymnasium import spaces
+
+from agents.agent import Params
+from agents.configs import SACConfig
+from agents.squashed_gaussian import sample_squashed
+from envs.errors import InputError
+from envs.mlp import apply_mlp, init_mlp
+from envs.spec import EnvSpec
+
+LOG_STD_BOUNDS = (-10.0, 2.0)
+"""The Gaussian's log standard deviation is clipped to these."""
+
+
+class SACNetworks(NamedTuple):
+    """A policy and what its critics look like, for one pair of spaces; hashable.
+
+    Attributes:
+        observation_size: ``O``.
+        action_size: ``A``.
+        low: bounds of a Box's actions; empty for Discrete ones.
+        high: the same.
+        hidden: widths of the hidden layers, of the policy and of each critic.
+        activation: name of the activation.
+    """
+
+    observation_size: int
+    action_size: int
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    hidden: tuple[int, ...]
+    activation: str
+
+    @property
+    def discrete(self) -> bool:
+        """Whether actions are integers."""
+        return not self.low
+
+    def init(self, key: jax.Array) -> Params:
+        """Returns fresh parameters of the policy; it starts close to uniform (output scale 0.01)."""
+        outputs = self.action_size if self.discrete else 2 * self.action_size
+        return {"actor": init_mlp(key, (self.observation_size, *self.hidden, outputs), output_scale=0.01)}
+
+    def init_critics(self, key: jax.Array) -> Params:
+        """Returns fresh parameters of the two critics, each leaf ``[2, ...]``."""
+        inputs, outputs = self.observation_size + self.action_size, 1
+        if self.discrete:
+            inputs, outputs = self.observation_size, self.action_size
+        return jax.vmap(lambda one: init_mlp(one, (inputs, *self.hidden, outputs)))(jax.random.split(key))
+
+    def sample(self, params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
+        """Returns random actions: ``[...]`` int32, or ``[..., A]`` float32 inside the bounds."""
+        if self.discrete:
+            return jax.random.categorical(key, self._outputs(params, observation)).astype(jnp.int32)
+        return self._scaled(sample_squashed(*self._gaussian(params, observation), key)[0])
+
+    def mode(self, params: Params, observation: jax.Array) -> jax.Array:
+        """Returns the most likely actions, or the squashed means, shaped as `sample`'s."""
+        if self.discrete:
+            return self._outputs(params, observation).argmax(-1).astype(jnp.int32)
+        return self._scaled(jnp.tanh(self._gaussian(params, observation)[0]))
+
+    def uniform(self, observation: jax.Array, key: jax.Array) -> jax.Array:
+        """Returns uniformly random actions, shaped as `sample`'s."""
+        if self.discrete:
+            return jax.random.randint(key, observation.shape[:-1], 0, self.action_size)
+        shape = (*observation.shape[:-1], self.action_size)
+        return self._scaled(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0))
+
+    def q_values(self, critics: Params, observation: jax.Array, action: jax.Array) -> jax.Array:
+        """Returns what both critics hold of actions ``[..., (A)]``: ``[2, ...]``."""
+        if self.discrete:
+            every = self._criticise(critics, observation)
+            return jnp.take_along_axis(every, action[None, ..., None], axis=-1)[..., 0]
+        inputs = jnp.concatenate([observation, self._scaled_back(action)], axis=-1)
+        return self._criticise(critics, inputs)[..., 0]
+
+    def soft_value(
+        self, params: Params, critics: Params, observation: jax.Array, temperature: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Returns the policy's soft value ``E[min Q(s, a) - temperature log pi(a|s)]`` and entropy, each ``[...]``.
+
+        The expectation is exact over Discrete actions (Christodoulou 2019, eq. 10), and one sample of Box ones.
+        """
+        if self.discrete:
+            log_probs = jax.nn.log_softmax(self._outputs(params, observation))
+            worse = self._criticise(critics, observation).min(axis=0)
+            probs = jnp.exp(log_probs)
+            return (probs * (worse - temperature * log_probs)).sum(-1), -(probs * log_probs).sum(-1)
+        squashed, log_prob = sample_squashed(*self._gaussian(params, observation), key)
+        inputs = jnp.concatenate([observation, squashed], axis=-1)
+        return self._criticise(critics, inputs)[..., 0].min(axis=0) - temperature * log_prob, -log_prob
+
+    def _outputs(self, params: Params, observation: jax.Array) -> jax.Array:
+        return apply_mlp(params["actor"], observation, self.activation)
+
+    def _gaussian(self, params: Params, observation: jax.Array) -> tuple[jax.Array, jax.Array]:
+        mean, log_std = jnp.split(self._outputs(params, observation), 2, axis=-1)
+        return mean, jnp.clip(log_std, *LOG_STD_BOUNDS)
+
+    def _criticise(self, critics: Params, inputs: jax.Array) -> jax.Array:
+        return jax.vmap(apply_mlp, in_axes=(0, None, None))(critics, inputs, self.activation)
+
+    def _scaled(self, squashed: jax.Array) -> jax.Array:
+        low, high = jnp.array(self.low), jnp.array(self.high)
+        return low + 0.5 * (high - low) * (squashed + 1.0)
+
+    def _scaled_back(self, action: jax.Array) -> jax.Array:
+        low, high = jnp.array(self.low), jnp.array(self.high)
+        return 2.0 * (action - low) / (high - low) - 1.0
+
+
+def make_sac_networks(spec: EnvSpec, config: SACConfig) -> SACNetworks:
+    """Returns the networks for ``spec``; raises `InputError` for spaces they cannot serve."""
+    observation, action = spec.observation_space, spec.action_space
+    if not (isinstance(observation, spaces.Box) and len(observation.shape) == 1):
+        raise InputError(f"expected a Box of vectors as observation space of {spec.env_id} for SAC, got {observation}")
+    size = observation.shape[0]
+    if isinstance(action, spaces.Discrete):
+        return SACNetworks(size, int(action.n), (), (), config.hidden, config.activation)
+    if isinstance(action, spaces.Box) and len(action.shape) == 1:
+        if np.isfinite(action.low).all() and np.isfinite(action.high).all() and (action.low < action.high).all():
+            low, high = tuple(action.low.tolist()), tuple(action.high.tolist())
+            return SACNetworks(size, action.shape[0], low, high, config.hidden, config.activation)
+        raise InputError(f"expected finite bounds of {spec.env_id}'s actions for SAC, low below high, got {action}")
+    raise InputError(f"expected a Discrete or vector Box action space of {spec.env_id} for SAC, got {action}")

@@ -1,0 +1,38 @@
+"""The one form in which every benchmark of the project reports: a JSON line a case, on stdout."""
+
+import json
+import time
+from collections.abc import Callable
+
+
+def report(
+    case: str,
+    unit: str,
+    ours: float,
+    goal: float | None = None,
+    floor: float | None = None,
+    peer: float | None = None,
+    peer_name: str | None = None,
+) -> None:
+    """Prints one case. ``floor`` is the least that must be paid, ``peer`` another library; both in ``unit``."""
+    line = {
+        "case": case,
+        "unit": unit,
+        "ours": round(ours, 4),
+        "goal": goal,
+        "met": None if goal is None else ours >= goal,
+    }
+    print(json.dumps({**line, "floor": floor and round(floor, 4), "peer": peer, "peer_name": peer_name}), flush=True)
+
+
+def best_rate(run: Callable[[], object], count: float, seconds: float = 1.0, rounds: int = 5) -> float:
+    """Returns ``count`` over the wall seconds of one call, in the best of ``rounds`` (machines are shared)."""
+    run()
+    best = float("inf")
+    for _ in range(rounds):
+        calls, start = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds / rounds or calls == 0:
+            run()
+            calls += 1
+        best = min(best, elapsed / calls)
+    return count / best

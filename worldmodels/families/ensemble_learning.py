@@ -1,0 +1,107 @@
+"""How an ensemble learns: Gaussian likelihood for dynamics and reward, cross-entropy for terminations.
+
+Losses are those of PETS (Chua et al. 2018, appendix A.1): Gaussian negative log-likelihood plus a penalty on the
+width of the log-variance's bounds. Terminations: `worldmodels.training.terminations`.
+
+Shape legend: ``N`` rows in all, ``M`` members, ``B`` rows of a batch, ``D`` observation dimensions, ``Y = D + 1``,
+``A`` action features.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from envs.logs import Log
+from worldmodels.configs import EnsembleConfig, FitConfig
+from worldmodels.families.ensemble_network import EnsembleNetwork
+from worldmodels.judging import judged, judged_normaliser
+from worldmodels.normaliser import Normalisers
+from worldmodels.saved_model import Trained
+from worldmodels.training.batches import MemberBatches, ValidationBatches
+from worldmodels.training.learning import Learning, Part
+from worldmodels.training.rows import Rows, fit_normalisers, read_rows
+from worldmodels.training.split import Split
+from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
+
+if TYPE_CHECKING:
+    from worldmodels.families.ensemble import Ensemble
+
+
+class EnsembleBatch(NamedTuple):
+    """What a gradient step reads, all normalised float32.
+
+    Attributes:
+        inputs: observation and action features ``[M, B, D + A]``.
+        targets: change of the observation and reward ``[M, B, Y]``.
+        ending_inputs: next observation ``[M, B, D]``, or also its change and action features ``[M, B, 2 D + A]``.
+        terminated: ``[M, B]``.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    ending_inputs: Tensor
+    terminated: Tensor
+
+
+def normalise_rows(rows: Rows, normalisers: Normalisers, config: EnsembleConfig) -> EnsembleBatch:
+    """Returns all ``N`` rows as one batch without the member axis."""
+    ending = judged(config.termination_inputs, rows.observation + rows.change, rows.change, rows.action)
+    return EnsembleBatch(
+        inputs=normalisers.inputs.normalise(torch.cat((rows.observation, rows.action), dim=1)),
+        targets=normalisers.target.normalise(rows.target),
+        ending_inputs=judged_normaliser(config.termination_inputs, normalisers).normalise(ending),
+        terminated=rows.terminated,
+    )
+
+
+class EnsembleLearning(Learning):
+    """An ensemble in training. Dynamics and terminations have each their own best moment."""
+
+    def __init__(self, log: Log, split: Split, config: EnsembleConfig, fit: FitConfig):
+        super().__init__()
+        self.config, self.fit = config, fit
+        self.network = EnsembleNetwork(log.spec, config, torch.Generator().manual_seed(fit.seed))
+        rows, held_out = read_rows(log, split.train), read_rows(log, split.validation)
+        self.normalisers = fit_normalisers(rows, log.spec)
+        self.parts = {"dynamics": Part(self.network.dynamics, fit.learning_rate, config.num_members)}
+        self._ends = bool(rows.terminated.any())
+        self.network.termination.requires_grad_(self._ends)
+        self.network.termination_weight.fill_(termination_weight(rows.terminated))
+        if self._ends:
+            rate = fit.termination_learning_rate
+            self.parts["termination"] = Part(self.network.termination, rate, config.num_members)
+        self.train_batches = MemberBatches(normalise_rows(rows, self.normalisers, config), config.num_members, fit)
+        self.validation_batches = ValidationBatches(normalise_rows(held_out, self.normalisers, config))
+
+    def loss(self, batch: EnsembleBatch) -> Tensor:
+        dynamics, fit = self.network.dynamics, self.fit
+        mean, log_variance = dynamics(batch.inputs)
+        likelihood = ((mean - batch.targets).square() * (-log_variance).exp() + log_variance).mean((1, 2)).sum()
+        loss = likelihood + fit.bound_penalty * dynamics.bounds_width()
+        if self._ends:
+            loss = loss + fit.termination_lasso * input_lasso(self.network.termination)
+            loss = loss + self._ending_errors(batch).sum()
+        return loss
+
+    def errors(self, batch: EnsembleBatch) -> Mapping[str, Tensor]:
+        members = self.config.num_members
+        batch = EnsembleBatch(*(column.expand(members, *column.shape[1:]) for column in batch))
+        mean, _ = self.network.dynamics(batch.inputs)
+        errors = {"dynamics": (mean - batch.targets).square().mean((1, 2))}
+        return errors | ({"termination": self._ending_errors(batch)} if self._ends else {})
+
+    def _ending_errors(self, batch: EnsembleBatch) -> Tensor:
+        logits = self.network.termination_logits(batch.ending_inputs)
+        return termination_errors(logits, batch.terminated, self.network.termination_weight)
+
+    def num_rows(self, batch: EnsembleBatch) -> int:
+        return batch.terminated.shape[1]
+
+    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> "Ensemble":
+        from worldmodels.families.ensemble import Ensemble, EnsembleParts
+
+        order = errors["dynamics"].argsort(stable=True)
+        self.network.elites = order[: self.config.num_elites].sort().values
+        return Ensemble(trained, EnsembleParts(self.config, self.network, self.normalisers))

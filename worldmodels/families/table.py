@@ -1,0 +1,35 @@
+"""The families of world models. A new family is one file that ends in a `Family`, and one entry here."""
+
+from typing import Any
+
+from envs.errors import InputError, unknown_name
+from worldmodels.families.categorical import CATEGORICAL
+from worldmodels.families.ensemble import ENSEMBLE
+from worldmodels.families.factored import FACTORED
+from worldmodels.families.mlp import MLP
+from worldmodels.families.recurrent import RECURRENT
+from worldmodels.saved_model import Family
+
+FAMILIES: dict[str, Family] = {
+    "ensemble": ENSEMBLE,
+    "mlp": MLP,
+    "factored": FACTORED,
+    "categorical": CATEGORICAL,
+    "recurrent": RECURRENT,
+}
+
+
+def family_named(name: str, where: str) -> Family:
+    """Returns the family of that name; raises `InputError` with the nearest names."""
+    if name not in FAMILIES:
+        raise unknown_name(f"family of world model {where}", name, FAMILIES)
+    return FAMILIES[name]
+
+
+def family_of(config: Any) -> Family:
+    """Returns the family that a configuration belongs to; raises `InputError` where it is none of a family's."""
+    for family in FAMILIES.values():
+        if type(config) is family.config_type:
+            return family
+    known = ", ".join(family.config_type.__name__ for family in FAMILIES.values())
+    raise InputError(f"expected the configuration of a world model ({known}), got {type(config).__name__}")

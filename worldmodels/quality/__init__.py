@@ -1,0 +1,1 @@
+"""How good a world model is, measured on episodes that it has not seen."""
