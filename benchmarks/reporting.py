@@ -25,7 +25,7 @@ def report(
     print(json.dumps({**line, "floor": floor and round(floor, 4), "peer": peer, "peer_name": peer_name}), flush=True)
 
 
-def best_rate(run: Callable[[], object], count: float, seconds: float = 1.0, rounds: int = 5) -> float:
+def best_rate(run: Callable[[], object], count: float, seconds: float = 2.0, rounds: int = 10) -> float:
     """Returns ``count`` over the wall seconds of one call, in the best of ``rounds`` (machines are shared)."""
     run()
     best = float("inf")

@@ -23,7 +23,7 @@ from envs.logs import Log
 from envs.logs import Transitions as Steps
 from envs.spec import EnvSpec
 from experiments.configs import BranchedConfig
-from experiments.policy_ranking import imagined_returns
+from experiments.model_card.policy_ranking import imagined_returns
 from experiments.train import Curve, Training, make_measure, require_sound
 from worldmodels.configs import EpisodeConfig
 from worldmodels.rollouts import PolicyFn, branched_rollouts

@@ -88,7 +88,7 @@ class Fit:
         require_artifact_place(self.out, self.overwrite or self.resume)
         log = open_log(self.logs)
         from experiments.fit import finished_model, fit_world_model
-        from experiments.quality_text import quality_lines
+        from experiments.model_card.text import quality_lines
         from worldmodels.training.log_warnings import log_warnings
         from worldmodels.training.split import split_episodes
 

@@ -9,8 +9,8 @@ from envs.errors import InputError
 from envs.files import plain_json
 from envs.logs import Log
 from envs.work_folder import differences
-from experiments.card import make_card, save_with_card
 from experiments.configs import RankingConfig
+from experiments.model_card.card import make_card, save_with_card
 from worldmodels.configs import FitConfig, ModelConfig
 from worldmodels.families.table import FAMILIES, family_of
 from worldmodels.saved_model import SavedWorldModel

@@ -28,7 +28,7 @@ def inspect_lines(path: Path, as_json: bool = False) -> list[str]:
 
 def _as_lines(content: dict[str, Any]) -> list[str]:
     if "quality" in content:
-        from experiments.quality_text import quality_lines
+        from experiments.model_card.text import quality_lines
 
         content = {**content, "quality": quality_lines(content["quality"])}
     width = max(18, 2 + max(map(len, content)))

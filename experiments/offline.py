@@ -32,9 +32,9 @@ from envs.threads import torch_threads
 from experiments.branched import train_branched
 from experiments.configs import OfflineConfig
 from experiments.fit import fit_world_model
+from experiments.model_card.policy_ranking import imagined_returns
+from experiments.model_card.text import quality_lines
 from experiments.offline_report import write_offline_report
-from experiments.policy_ranking import imagined_returns
-from experiments.quality_text import quality_lines
 from experiments.results import Results, SeedReturns, make_results, make_row, write_results
 from experiments.run_folder import RunFolder
 from experiments.statistics import bootstrap_interval, interquartile_mean

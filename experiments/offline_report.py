@@ -10,7 +10,7 @@ import numpy as np
 from envs.files import write_atomically
 from envs.logs import Log
 from experiments.figures import curves_figure, returns_figure
-from experiments.model_report import model_sections
+from experiments.model_card.report import model_sections
 from experiments.observation_names import observation_names
 from experiments.page import details, image, page, paragraph, table
 from experiments.results import Results, Row
@@ -28,7 +28,7 @@ def write_offline_report(
         results: the table: the random policy, then the agent.
         gap: what the same policies return inside the model.
         log: all that was learned from.
-        model: ``quality`` (the model's card, or None) and ``views`` (see `experiments.model_report.report_page`).
+        model: ``quality`` (the model's card, or None) and ``views`` (see `experiments.model_card.report.report_page`).
         curves: JSON of each seed's `experiments.train.Curve`.
         folder: of the run.
 

@@ -8,7 +8,7 @@ from typing import Any
 from envs.files import write_atomically
 from envs.spec import EnvSpec
 from experiments.figures import bandit_figure, curves_figure, evolution_figure, returns_figure
-from experiments.model_report import model_sections
+from experiments.model_card.report import model_sections
 from experiments.page import details, image, page, paragraph
 from experiments.results import Results, Row
 
@@ -19,7 +19,7 @@ def write_report(results: Results, parts: dict[str, Any], folder: Path) -> Path:
     Args:
         results: the table.
         parts: JSON by name: ``logs`` (num_steps, num_episodes, mean_return), ``quality`` (the world model's card) and
-            ``views`` (see `experiments.model_report.report_page`), ``spec`` (of the environment), ``evolution``,
+            ``views`` (see `experiments.model_card.report.report_page`), ``spec`` (of the environment), ``evolution``,
             ``bandit_rewards``, ``curves`` (title to curve), ``names`` (of observation dimensions).
         folder: of the run.
 

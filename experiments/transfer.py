@@ -30,8 +30,8 @@ from experiments.behaviours import make_behaviour
 from experiments.configs import TransferConfig
 from experiments.evolve import evolve_bandit
 from experiments.fit import fit_world_model
-from experiments.policy_ranking import mixtures, rank
-from experiments.quality_text import quality_lines, ranking_told
+from experiments.model_card.policy_ranking import mixtures, rank
+from experiments.model_card.text import quality_lines, ranking_told
 from experiments.report import write_report
 from experiments.results import Results, Row, SeedReturns, make_results, make_row, row_from_json, write_results
 from experiments.run_folder import RunFolder

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from experiments import model_figures
-from experiments.model_figures import (
+from experiments.model_card import figures as model_figures
+from experiments.model_card.figures import (
     calibration_figure,
     errors_figure,
     ranking_figure,

@@ -16,7 +16,7 @@ from envs.policy import RandomPolicy
 from envs.spec import spec_of
 from envs.world_model import Imagined, ModelState
 from experiments.configs import RankingConfig
-from experiments.policy_ranking import (
+from experiments.model_card.policy_ranking import (
     TRAINED,
     EpsilonPolicy,
     imagined_returns,
@@ -181,5 +181,5 @@ def test_an_agent_that_does_not_fit_is_told(shelf: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise InputError("no agent for these")
 
-    monkeypatch.setattr("experiments.policy_ranking.policies_inside", refuse)
+    monkeypatch.setattr("experiments.model_card.policy_ranking.policies_inside", refuse)
     assert rank_policies(load_model(shelf / "model"), TINY) == {"missing": "no agent for these"}

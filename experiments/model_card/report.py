@@ -9,8 +9,8 @@ from gymnasium import spaces
 
 from envs.draw import can_draw, draw_state
 from envs.spec import EnvSpec
-from experiments.animation import animate
-from experiments.model_figures import (
+from experiments.model_card.animation import animate
+from experiments.model_card.figures import (
     calibration_figure,
     errors_figure,
     ranking_figure,
@@ -19,9 +19,7 @@ from experiments.model_figures import (
     trajectory_figure,
     uncertainty_figure,
 )
-from experiments.observation_names import observation_names
-from experiments.page import animation, details, image, page, paragraph, table
-from experiments.quality_text import (
+from experiments.model_card.text import (
     calibration_told,
     number,
     ranking_told,
@@ -31,6 +29,8 @@ from experiments.quality_text import (
     uncertainty_told,
     verdict,
 )
+from experiments.observation_names import observation_names
+from experiments.page import animation, details, image, page, paragraph, table
 
 _LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -39,7 +39,7 @@ def report_page(card: dict[str, Any], views: dict[str, Any], spec: EnvSpec, prov
     """Returns the report of one world model as HTML.
 
     Args:
-        card: its quality card, the JSON of `experiments.card.make_card`.
+        card: its quality card, the JSON of `experiments.model_card.card.make_card`.
         views: what its pictures are drawn from, the JSON of `worldmodels.quality.views.make_views`.
         spec: the environment it models.
         provenance: where it came from, as JSON; shown at the end.

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from experiments import model_report
-from experiments.model_report import report_page
+from experiments.model_card import report as model_report
+from experiments.model_card.report import report_page
 from tests.experiments.test_report import Page
 
 

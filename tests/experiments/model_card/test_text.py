@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 
-from experiments.quality_text import (
+from experiments.model_card.text import (
     calibration_told,
     number,
     quality_lines,

@@ -8,7 +8,7 @@ import pytest
 from envs.artifact import read_artifact_json
 from envs.errors import InputError
 from envs.logs import open_log
-from experiments.card import CARD_VERSION, make_card, save_with_card
+from experiments.model_card.card import CARD_VERSION, make_card, save_with_card
 from worldmodels.configs import FitConfig
 from worldmodels.saving import load_model
 from worldmodels.training.split import split_episodes
@@ -48,7 +48,7 @@ def test_a_folder_is_whole_or_absent(made, tmp_path, monkeypatch):
     }  # fmt: skip
     with pytest.raises(InputError, match="already exists"):
         save_with_card(model, card, log, split, tmp_path / "model")
-    monkeypatch.setattr("experiments.card.report_page", _fail)
+    monkeypatch.setattr("experiments.model_card.card.report_page", _fail)
     with pytest.raises(RuntimeError):
         save_with_card(model, card, log, split, tmp_path / "other")
     assert not (tmp_path / "other").exists()

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.model_titles import TITLES
+from experiments.model_card.titles import TITLES
 
 _LABEL_WIDTH = 20
 _ENOUGH_STARTS = 20
 
 
 def quality_lines(card: dict[str, Any]) -> list[str]:
-    """Returns a quality card, the JSON of `experiments.card.make_card`, as lines of text: a table, then sentences."""
+    """Returns a quality card (`experiments.model_card.card.make_card`) as lines of text: a table, then sentences."""
     head, rows = summary(card)
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     table = [_aligned(row, widths) for row in [head, *rows]]

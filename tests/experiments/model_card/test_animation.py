@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.animation import MAX_FRAMES, MAX_WIDTH, animate
+from experiments.model_card.animation import MAX_FRAMES, MAX_WIDTH, animate
 
 
 def shade(observation: np.ndarray) -> np.ndarray:

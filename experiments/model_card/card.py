@@ -10,8 +10,8 @@ from typing import Any
 from envs.logs import Log
 from envs.threads import torch_threads
 from experiments.configs import RankingConfig
-from experiments.model_report import report_page
-from experiments.policy_ranking import rank_policies
+from experiments.model_card.policy_ranking import rank_policies
+from experiments.model_card.report import report_page
 from worldmodels.families.baselines import make_baselines
 from worldmodels.quality.measure import measure
 from worldmodels.quality.views import make_views

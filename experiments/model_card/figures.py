@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.drawing import COLOURS, STYLE, svg_of
-from experiments.model_titles import TITLES
+from experiments.model_card.titles import TITLES
 
 _COLOUR_OF = {
     "model": COLOURS[1],
@@ -146,7 +146,7 @@ def ranking_figure(ranking: dict[str, Any]) -> str:
     """Draws every policy's imagined against its real mean return, with standard errors and the diagonal.
 
     Args:
-        ranking: JSON of `experiments.policy_ranking.Ranking`.
+        ranking: JSON of `experiments.model_card.policy_ranking.Ranking`.
     """
     policies = ranking["policies"]
     imagined, real = (np.array([one[key] for one in policies]) for key in ("imagined", "real"))
