@@ -10,7 +10,7 @@ more than what they return for real (the exploitation gap).
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from experiments.fit import fit_world_model
 from experiments.model_card.policy_ranking import imagined_returns
 from experiments.model_card.text import quality_lines
 from experiments.offline_report import write_offline_report
-from experiments.results import Results, SeedReturns, make_results, make_row, write_results
+from experiments.results import Gap, Results, SeedReturns, make_results, make_row, write_results
 from experiments.run_folder import RunFolder
 from experiments.statistics import bootstrap_interval, interquartile_mean
 from experiments.train import Training, provenance_of, train
@@ -46,25 +46,6 @@ from worldmodels.quality.views import make_views
 from worldmodels.saving import KIND, load_model
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """What policies return inside the model that they were trained in, against what they return for real.
-
-    Attributes:
-        imagined: returns in the model, from logged first observations on.
-        imagined_iqm: interquartile mean over seeds of a seed's mean.
-        gap: interquartile mean over seeds of imagined minus real mean return.
-        gap_low: lower end of its 95% bootstrap interval over seeds.
-        gap_high: upper end.
-    """
-
-    imagined: list[SeedReturns]
-    imagined_iqm: float
-    gap: float
-    gap_low: float
-    gap_high: float
 
 
 def offline(

@@ -3,7 +3,7 @@
 import html
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +13,11 @@ from experiments.figures import curves_figure, returns_figure
 from experiments.model_card.report import model_sections
 from experiments.observation_names import observation_names
 from experiments.page import details, image, page, paragraph, table
-from experiments.results import Results, Row
-
-if TYPE_CHECKING:
-    from experiments.offline import Gap
+from experiments.results import Gap, Results, Row
 
 
 def write_offline_report(
-    results: Results, gap: "Gap", log: Log, model: dict[str, Any], curves: list[dict[str, Any]], folder: Path
+    results: Results, gap: Gap, log: Log, model: dict[str, Any], curves: list[dict[str, Any]], folder: Path
 ) -> Path:
     """Writes ``report.html``.
 
@@ -87,7 +84,7 @@ def _table(results: Results) -> str:
     return table(head, rows, num_names=2, ours=len(rows) - 1)
 
 
-def _gap_table(agent: Row, gap: "Gap") -> str:
+def _gap_table(agent: Row, gap: Gap) -> str:
     rows = [
         [f"seed {real.seed}", f"{np.mean(imagined.returns):.1f}", f"{np.mean(real.returns):.1f}",
          f"{np.mean(imagined.returns) - np.mean(real.returns):+.1f}"]

@@ -121,3 +121,22 @@ def table_lines(results: Results) -> list[str]:
         lines.append(f"{row.world:<13}{row.method:<17}{row.iqm:>8.1f}  {interval:<18}{row.worst:>7.1f}"
                      f"{row.real_steps:>13,}{row.seconds:>9.1f}{mark}")  # fmt: skip
     return lines
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What policies return inside the model that they were trained in, against what they return for real.
+
+    Attributes:
+        imagined: returns in the model, from logged first observations on.
+        imagined_iqm: interquartile mean over seeds of a seed's mean.
+        gap: interquartile mean over seeds of imagined minus real mean return.
+        gap_low: lower end of its 95% bootstrap interval over seeds.
+        gap_high: upper end.
+    """
+
+    imagined: list[SeedReturns]
+    imagined_iqm: float
+    gap: float
+    gap_low: float
+    gap_high: float

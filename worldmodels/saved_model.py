@@ -1,24 +1,18 @@
 """What a world model must give to be trained, saved, measured and stepped as an environment, whatever its family."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from envs.errors import InputError
-from envs.logs import Log
 from envs.spec import EnvSpec
 from envs.world_model import ModelState, WorldModel
-from worldmodels.configs import FitConfig, Propagation, UncertaintyKind
+from worldmodels.configs import Propagation, UncertaintyKind
 from worldmodels.prediction import Prediction
 from worldmodels.starts import Starts
 from worldmodels.uncertainty import KINDS
-
-if TYPE_CHECKING:
-    from worldmodels.training.learning import Learning
-    from worldmodels.training.split import Split
 
 
 @dataclass(frozen=True)
@@ -105,22 +99,3 @@ class LoadOptions:
         """Raises `InputError` where a propagation is asked of a family that has no members."""
         if self.propagation is not None:
             raise InputError(f"expected no propagation for the {family}, which has no members, got {self.propagation}")
-
-
-class Family(NamedTuple):
-    """How the world models of one family are trained, go into an artifact and come back.
-
-    Attributes:
-        config_type: the dataclass of a model's configuration; its fields are the artifact's ``config``.
-        make_learning: a log, its split, a configuration and how to train, to a model in training. Raises
-            `InputError` for spaces that the family cannot model.
-        content_of: a model to its configuration and the tensors of its networks, all of them finite numbers.
-        rebuild: what every model carries, a configuration, the tensors and options, back to a model. Raises
-            `InputError` for options that the family does not have. Other errors of lookup, type or value, and torch's
-            RuntimeError, are told to the user as an artifact that does not fit its configuration.
-    """
-
-    config_type: type
-    make_learning: "Callable[[Log, Split, Any, FitConfig], Learning]"
-    content_of: Callable[[Any], tuple[Any, Mapping[str, Tensor]]]
-    rebuild: Callable[[Trained, Any, Mapping[str, Tensor], LoadOptions], SavedWorldModel]

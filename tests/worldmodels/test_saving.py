@@ -12,8 +12,9 @@ from envs.errors import InputError
 from envs.spec import EnvSpec
 from envs.world_model import ModelState, WorldModel
 from worldmodels.families.ensemble import Ensemble
+from worldmodels.families.family import Family
 from worldmodels.families.table import FAMILIES
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 from worldmodels.saving import load_model, save_model
 from worldmodels.starts import StartPoints, Starts
 

@@ -21,16 +21,11 @@ from torch import Tensor
 from envs.errors import InputError
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import CategoricalConfig
-from worldmodels.families.categorical_learning import (
-    CategoricalLearning,
-    CategoricalNetwork,
-    OneHotMLP,
-    discrete_sizes,
-)
+from worldmodels.families.categorical_network import CategoricalNetwork, OneHotMLP, discrete_sizes
 from worldmodels.features import available_device
 from worldmodels.judging import NEVER_ENDS
 from worldmodels.prediction import Categorical, Mixture
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 
 _NETWORK = "network."
 _CHUNK = 4096
@@ -238,17 +233,14 @@ class CategoricalModel:
         return Categorical(probability, Mixture((share / share.sum(1, keepdim=True)).log(), mean, std))
 
 
-def _content_of(model: CategoricalModel) -> tuple[CategoricalConfig, dict[str, Tensor]]:
+def content_of(model: CategoricalModel) -> tuple[CategoricalConfig, dict[str, Tensor]]:
     return model.config, {f"{_NETWORK}{name}": value.cpu() for name, value in model.network.state_dict().items()}
 
 
-def _rebuild(
+def rebuild(
     trained: Trained, config: CategoricalConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> CategoricalModel:
     network = CategoricalNetwork(trained.spec, config, torch.Generator())
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     network.load_state_dict(weights)
     return CategoricalModel(trained, config, network, options)
-
-
-CATEGORICAL = Family(CategoricalConfig, CategoricalLearning, _content_of, _rebuild)

@@ -21,7 +21,6 @@ from torch import Tensor
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import EnsembleConfig, require_propagation
 from worldmodels.dealing import Dealt, by_member, deal
-from worldmodels.families.ensemble_learning import EnsembleLearning
 from worldmodels.families.ensemble_network import EnsembleNetwork
 from worldmodels.features import (
     ObservationBounds,
@@ -39,7 +38,7 @@ from worldmodels.normaliser import (
     normalisers_from,
 )
 from worldmodels.prediction import Mixture
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 
 UNASSIGNED = -1
 """Member of a row of tsinf that has none yet: its first step with a generator draws one."""
@@ -253,18 +252,15 @@ def _of_member(values: Tensor, member: Tensor, otherwise: Tensor) -> Tensor:
     return torch.where((member == UNASSIGNED)[:, None], otherwise, values[member.clamp(min=0), rows])
 
 
-def _content_of(model: Ensemble) -> tuple[EnsembleConfig, dict[str, Tensor]]:
+def content_of(model: Ensemble) -> tuple[EnsembleConfig, dict[str, Tensor]]:
     weights = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
     config = replace(model.parts.config, propagation=model.propagation)
     return config, weights | model.parts.normalisers.to_tensors()
 
 
-def _rebuild(trained: Trained, config: EnsembleConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> Ensemble:
+def rebuild(trained: Trained, config: EnsembleConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> Ensemble:
     network = EnsembleNetwork(trained.spec, config, torch.Generator())
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     network.elites = weights["elites"]  # of a length of its own, which load_state_dict would refuse
     network.load_state_dict(weights)
     return Ensemble(trained, EnsembleParts(config, network, normalisers_from(tensors)), options)
-
-
-ENSEMBLE = Family(EnsembleConfig, EnsembleLearning, _content_of, _rebuild)

@@ -8,14 +8,16 @@ Shape legend: ``N`` rows in all, ``M`` members, ``B`` rows of a batch, ``D`` obs
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from envs.logs import Log
 from worldmodels.configs import EnsembleConfig, FitConfig
+from worldmodels.families.ensemble import Ensemble, EnsembleParts, content_of, rebuild
 from worldmodels.families.ensemble_network import EnsembleNetwork
+from worldmodels.families.family import Family
 from worldmodels.judging import judged, judged_normaliser
 from worldmodels.normaliser import Normalisers
 from worldmodels.saved_model import Trained
@@ -24,9 +26,6 @@ from worldmodels.training.learning import Learning, Part
 from worldmodels.training.rows import Rows, fit_normalisers, read_rows
 from worldmodels.training.split import Split
 from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
-
-if TYPE_CHECKING:
-    from worldmodels.families.ensemble import Ensemble
 
 
 class EnsembleBatch(NamedTuple):
@@ -99,9 +98,10 @@ class EnsembleLearning(Learning):
     def num_rows(self, batch: EnsembleBatch) -> int:
         return batch.terminated.shape[1]
 
-    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> "Ensemble":
-        from worldmodels.families.ensemble import Ensemble, EnsembleParts
-
+    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> Ensemble:
         order = errors["dynamics"].argsort(stable=True)
         self.network.elites = order[: self.config.num_elites].sort().values
         return Ensemble(trained, EnsembleParts(self.config, self.network, self.normalisers))
+
+
+ENSEMBLE = Family(EnsembleConfig, EnsembleLearning, content_of, rebuild)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import FactoredConfig
-from worldmodels.families.factored_learning import FactoredLearning, FactoredNetwork, FactorNormalisers
+from worldmodels.families.factored_network import FactoredNetwork, FactorNormalisers
 from worldmodels.features import (
     ObservationBounds,
     available_device,
@@ -29,7 +29,7 @@ from worldmodels.judging import FoldedTermination, judged, judged_normaliser
 from worldmodels.networks import FoldedGaussian
 from worldmodels.normaliser import normalisers_from
 from worldmodels.prediction import Mixture
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 
 _NETWORK = "network."
 
@@ -166,14 +166,14 @@ def _only(predicted: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return mean[0], std[0]
 
 
-def _content_of(model: FactoredModel) -> tuple[FactoredConfig, dict[str, Tensor]]:
+def content_of(model: FactoredModel) -> tuple[FactoredConfig, dict[str, Tensor]]:
     tensors = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
     for factor, normalisers in model.parts.normalisers._asdict().items():
         tensors |= normalisers.to_tensors(f"{factor}.normaliser.")
     return model.parts.config, tensors
 
 
-def _rebuild(
+def rebuild(
     trained: Trained, config: FactoredConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> FactoredModel:
     network = FactoredNetwork(trained.spec, config, torch.Generator())
@@ -182,6 +182,3 @@ def _rebuild(
     factors = FactorNormalisers._fields
     normalisers = FactorNormalisers(*(normalisers_from(tensors, f"{factor}.normaliser.") for factor in factors))
     return FactoredModel(trained, FactoredParts(config, network, normalisers), options)
-
-
-FACTORED = Family(FactoredConfig, FactoredLearning, _content_of, _rebuild)

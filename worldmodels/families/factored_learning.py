@@ -8,17 +8,18 @@ Shape legend: ``N`` rows in all, ``B`` rows of a batch, ``D`` observation dimens
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from envs.logs import Log, open_log
-from envs.spec import EnvSpec
 from worldmodels.configs import FactoredConfig, FitConfig
-from worldmodels.features import num_action_features, vector_space
-from worldmodels.judging import judged, judged_normaliser, num_judged
-from worldmodels.networks import EnsembleMLP, GaussianMLP
+from worldmodels.families.factored import FactoredModel, FactoredParts, content_of, rebuild
+from worldmodels.families.factored_network import FactoredNetwork, FactorNormalisers
+from worldmodels.families.family import Family
+from worldmodels.judging import judged, judged_normaliser
+from worldmodels.networks import GaussianMLP
 from worldmodels.normaliser import Normalisers
 from worldmodels.saved_model import Trained
 from worldmodels.training.batches import JoinedBatches, MemberBatches, WholeBatches
@@ -27,43 +28,7 @@ from worldmodels.training.rows import Rows, fit_normalisers, read_rows
 from worldmodels.training.split import Split, split_episodes
 from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
 
-if TYPE_CHECKING:
-    from worldmodels.families.factored import FactoredModel
-
 _CHUNK = 8192
-
-
-class FactoredNetwork(nn.Module):
-    """The weights, in normalised units.
-
-    Attributes:
-        transition: observation and action features ``[1, B, D + A]`` to a Gaussian over the change ``[1, B, D]``.
-        reward: the next observation, its change and action features ``[1, B, 2 D + A]`` to a Gaussian over the reward
-            ``[1, B, 1]``.
-        termination: the same, or the next observation alone ``[1, B, D]``, to logits ``[1, B, 1]``.
-        termination_weight: how many times a termination counts in training ``[]``; `worldmodels.judging.NEVER_ENDS`
-            where the log has none: the termination network is then neither trained nor asked.
-    """
-
-    termination_weight: Tensor
-
-    def __init__(self, spec: EnvSpec, config: FactoredConfig, generator: torch.Generator):
-        super().__init__()
-        num_dims, num_actions = vector_space(spec).shape[0], num_action_features(spec)
-        bounds, width = config.log_variance_bounds, num_judged("transition", num_dims, num_actions)
-        self.transition = GaussianMLP(1, (num_dims + num_actions, *config.hidden, 2 * num_dims), bounds, generator)
-        self.reward = GaussianMLP(1, (width, *config.reward_hidden, 2), bounds, generator)
-        width = num_judged(config.termination_inputs, num_dims, num_actions)
-        self.termination = EnsembleMLP(1, (width, *config.termination_hidden, 1), generator)
-        self.register_buffer("termination_weight", torch.ones(()))
-
-
-class FactorNormalisers(NamedTuple):
-    """What each network's numbers are normalised by, fitted on its own training rows."""
-
-    transition: Normalisers
-    reward: Normalisers
-    termination: Normalisers
 
 
 class FactorBatch(NamedTuple):
@@ -157,9 +122,7 @@ class FactoredLearning(Learning):
     def num_rows(self, batch: Mapping[str, FactorBatch]) -> int:
         return min(part.inputs.shape[1] for part in batch.values())
 
-    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> "FactoredModel":  # noqa: ARG002, contract
-        from worldmodels.families.factored import FactoredModel, FactoredParts
-
+    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> FactoredModel:  # noqa: ARG002, contract
         return FactoredModel(trained, FactoredParts(self.config, self.network, self.normalisers))
 
 
@@ -181,3 +144,6 @@ def _mean_over_rows(error: Callable[[FactorBatch], Tensor], batch: FactorBatch) 
     return torch.stack(
         [inputs.shape[1] / num_rows * error(FactorBatch(inputs, targets)) for inputs, targets in chunks]
     ).sum(0)
+
+
+FACTORED = Family(FactoredConfig, FactoredLearning, content_of, rebuild)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import MLPConfig
-from worldmodels.families.mlp_learning import MLPLearning, MLPNetwork
+from worldmodels.families.mlp_network import MLPNetwork
 from worldmodels.features import (
     ObservationBounds,
     available_device,
@@ -28,7 +28,7 @@ from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP
 from worldmodels.normaliser import Normalisers, normalisers_from
 from worldmodels.prediction import Mixture
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 
 _NETWORK = "network."
 
@@ -130,16 +130,13 @@ class MLPModel:
         return Mixture(share, mean[:, None], std[:, None]).widened(self._noise_scale)
 
 
-def _content_of(model: MLPModel) -> tuple[MLPConfig, dict[str, Tensor]]:
+def content_of(model: MLPModel) -> tuple[MLPConfig, dict[str, Tensor]]:
     weights = {f"{_NETWORK}{name}": value for name, value in model.network.state_dict().items()}
     return model.config, weights | model.normalisers.to_tensors()
 
 
-def _rebuild(trained: Trained, config: MLPConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> MLPModel:
+def rebuild(trained: Trained, config: MLPConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> MLPModel:
     network = MLPNetwork(trained.spec, config, torch.Generator())
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     network.load_state_dict(weights)
     return MLPModel(trained, config, network, normalisers_from(tensors), options)
-
-
-MLP = Family(MLPConfig, MLPLearning, _content_of, _rebuild)

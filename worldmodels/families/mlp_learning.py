@@ -1,4 +1,4 @@
-"""The networks of a deterministic perceptron and how they learn: squared error, and cross-entropy for terminations.
+"""How a deterministic perceptron learns: squared error, and cross-entropy for terminations.
 
 Shape legend: ``B`` rows of a batch, ``D`` observation dimensions, ``Y = D + 1`` predicted numbers (the change of the
 observation, then the reward), ``A`` action features, ``J`` numbers that the termination network reads. Networks are
@@ -6,17 +6,17 @@ ensembles of one member, whose axis is written 1.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from envs.logs import Log
-from envs.spec import EnvSpec
 from worldmodels.configs import FitConfig, MLPConfig
-from worldmodels.features import num_action_features, vector_space
-from worldmodels.judging import judged, judged_normaliser, num_judged
-from worldmodels.networks import EnsembleMLP
+from worldmodels.families.family import Family
+from worldmodels.families.mlp import MLPModel, content_of, rebuild
+from worldmodels.families.mlp_network import MLPNetwork
+from worldmodels.judging import judged, judged_normaliser
 from worldmodels.normaliser import Normalisers
 from worldmodels.saved_model import Trained
 from worldmodels.training.batches import MemberBatches, ValidationBatches
@@ -24,33 +24,6 @@ from worldmodels.training.learning import Learning, Part
 from worldmodels.training.rows import Rows, fit_normalisers, read_rows
 from worldmodels.training.split import Split
 from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
-
-if TYPE_CHECKING:
-    from worldmodels.families.mlp import MLPModel
-
-
-class MLPNetwork(nn.Module):
-    """The weights, in normalised units.
-
-    Attributes:
-        dynamics: observation and action features ``[1, B, D + A]`` to ``[1, B, Y]``.
-        termination: what `worldmodels.judging.judged` gives, to logits ``[1, B, 1]``.
-        termination_weight: how many times a termination counts in training ``[]``; `worldmodels.judging.NEVER_ENDS`
-            where the log has none: the termination network is then neither trained nor asked.
-        residual: root mean square error of each predicted number on validation data ``[Y]``.
-    """
-
-    termination_weight: Tensor
-    residual: Tensor
-
-    def __init__(self, spec: EnvSpec, config: MLPConfig, generator: torch.Generator):
-        super().__init__()
-        num_dims, num_actions = vector_space(spec).shape[0], num_action_features(spec)
-        self.dynamics = EnsembleMLP(1, (num_dims + num_actions, *config.hidden, num_dims + 1), generator)
-        width = num_judged(config.termination_inputs, num_dims, num_actions)
-        self.termination = EnsembleMLP(1, (width, *config.termination_hidden, 1), generator)
-        self.register_buffer("termination_weight", torch.ones(()))
-        self.register_buffer("residual", torch.zeros(num_dims + 1))
 
 
 class MLPBatch(NamedTuple):
@@ -114,9 +87,10 @@ class MLPLearning(Learning):
         return batch.terminated.shape[1]
 
     @torch.no_grad()
-    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> "MLPModel":  # noqa: ARG002, part of the contract
-        from worldmodels.families.mlp import MLPModel
-
+    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> MLPModel:  # noqa: ARG002, part of the contract
         squares = [(self.network.dynamics(batch.inputs) - batch.targets).square() for batch in self.validation_batches]
         self.network.residual.copy_(torch.cat(squares, dim=1).mean((0, 1)).sqrt())
         return MLPModel(trained, self.config, self.network, self.normalisers)
+
+
+MLP = Family(MLPConfig, MLPLearning, content_of, rebuild)

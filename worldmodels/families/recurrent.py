@@ -22,8 +22,13 @@ from torch import Tensor
 from envs.errors import InputError
 from envs.world_model import Imagined, ModelState
 from worldmodels.configs import RecurrentConfig
-from worldmodels.families.recurrent_learning import RecurrentLearning, inputs_normaliser
-from worldmodels.families.recurrent_network import FoldedCell, Memory, RecurrentNetwork, mixture_parts
+from worldmodels.families.recurrent_network import (
+    FoldedCell,
+    Memory,
+    RecurrentNetwork,
+    inputs_normaliser,
+    mixture_parts,
+)
 from worldmodels.features import (
     ObservationBounds,
     available_device,
@@ -35,7 +40,7 @@ from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, soft_clamp
 from worldmodels.normaliser import Normalisers, identity_normaliser, join_normalisers, normalisers_from
 from worldmodels.prediction import Mixture
-from worldmodels.saved_model import Family, LoadOptions, Trained
+from worldmodels.saved_model import LoadOptions, Trained
 
 _NETWORK = "network."
 _MEMORY = ("hidden", "cell")
@@ -206,18 +211,15 @@ def _deviation(expected: Mixture, centre: Tensor) -> Tensor:
     return (expected.log_weight.exp()[..., None] * squares).sum(1).sqrt()
 
 
-def _content_of(model: Recurrent) -> tuple[RecurrentConfig, dict[str, Tensor]]:
+def content_of(model: Recurrent) -> tuple[RecurrentConfig, dict[str, Tensor]]:
     weights = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
     return model.parts.config, weights | model.parts.normalisers.to_tensors()
 
 
-def _rebuild(
+def rebuild(
     trained: Trained, config: RecurrentConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> Recurrent:
     network = RecurrentNetwork(trained.spec, config, torch.Generator())
     weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
     network.load_state_dict(weights)
     return Recurrent(trained, RecurrentParts(config, network, normalisers_from(tensors)), options)
-
-
-RECURRENT = Family(RecurrentConfig, RecurrentLearning, _content_of, _rebuild)

@@ -10,7 +10,7 @@ Shape legend: ``N`` steps in all, ``T`` steps of a window, ``B`` windows, ``C`` 
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +19,11 @@ from torch import Tensor
 from envs.errors import require
 from envs.logs import Log
 from worldmodels.configs import FitConfig, RecurrentConfig
-from worldmodels.families.recurrent_network import RecurrentNetwork
+from worldmodels.families.family import Family
+from worldmodels.families.recurrent import Recurrent, RecurrentParts, content_of, rebuild
+from worldmodels.families.recurrent_network import RecurrentNetwork, inputs_normaliser
 from worldmodels.judging import judged, judged_normaliser
-from worldmodels.normaliser import Normaliser, Normalisers, join_normalisers
+from worldmodels.normaliser import Normalisers
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import Trained
 from worldmodels.training.learning import Learning, Part
@@ -29,9 +31,6 @@ from worldmodels.training.rows import Rows, fit_normalisers, read_rows
 from worldmodels.training.split import Split
 from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
 from worldmodels.training.windows import ValidationWindows, WindowBatches, Windows, WindowSource
-
-if TYPE_CHECKING:
-    from worldmodels.families.recurrent import Recurrent
 
 
 class RecurrentSteps(NamedTuple):
@@ -48,11 +47,6 @@ class RecurrentSteps(NamedTuple):
     target: Tensor
     ending_inputs: Tensor
     terminated: Tensor
-
-
-def inputs_normaliser(normalisers: Normalisers) -> Normaliser:
-    """Returns what the inputs ``[F]`` are normalised by."""
-    return join_normalisers(normalisers.observation, normalisers.target.part(slice(0, -1)), normalisers.action)
 
 
 def _steps_of(rows: Rows, lengths: np.ndarray, normalisers: Normalisers, config: RecurrentConfig) -> RecurrentSteps:
@@ -129,12 +123,13 @@ class RecurrentLearning(Learning):
     def num_rows(self, batch: Windows) -> int:
         return int(batch.counted.sum())
 
-    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> "Recurrent":  # noqa: ARG002, part of the contract
-        from worldmodels.families.recurrent import Recurrent, RecurrentParts
-
+    def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> Recurrent:  # noqa: ARG002, part of the contract
         return Recurrent(trained, RecurrentParts(self.config, self.network, self.normalisers))
 
 
 def _surprise(predicted: Mixture, target: Tensor) -> Tensor:
     """Returns the negative log-likelihood of a number ``[]``, in nats."""
     return -predicted.log_prob(target).mean() / max(target.shape[1], 1)
+
+
+RECURRENT = Family(RecurrentConfig, RecurrentLearning, content_of, rebuild)

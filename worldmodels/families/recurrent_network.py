@@ -15,7 +15,7 @@ from worldmodels.configs import RecurrentConfig
 from worldmodels.features import num_action_features, vector_space
 from worldmodels.judging import num_judged
 from worldmodels.networks import EnsembleMLP, soft_clamp
-from worldmodels.normaliser import Normaliser
+from worldmodels.normaliser import Normaliser, Normalisers, join_normalisers
 from worldmodels.prediction import Mixture
 
 Memory = tuple[Tensor, ...]
@@ -119,3 +119,8 @@ class FoldedCell:
             hidden, cell = torch.lstm_cell(inputs, memory, *self._weights)
             return hidden, cell
         return (torch.gru_cell(inputs, memory[0], *self._weights),)
+
+
+def inputs_normaliser(normalisers: Normalisers) -> Normaliser:
+    """Returns what the inputs ``[F]`` are normalised by."""
+    return join_normalisers(normalisers.observation, normalisers.target.part(slice(0, -1)), normalisers.action)

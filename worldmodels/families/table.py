@@ -3,12 +3,12 @@
 from typing import Any
 
 from envs.errors import InputError, unknown_name
-from worldmodels.families.categorical import CATEGORICAL
-from worldmodels.families.ensemble import ENSEMBLE
-from worldmodels.families.factored import FACTORED
-from worldmodels.families.mlp import MLP
-from worldmodels.families.recurrent import RECURRENT
-from worldmodels.saved_model import Family
+from worldmodels.families.categorical_learning import CATEGORICAL
+from worldmodels.families.ensemble_learning import ENSEMBLE
+from worldmodels.families.factored_learning import FACTORED
+from worldmodels.families.family import Family
+from worldmodels.families.mlp_learning import MLP
+from worldmodels.families.recurrent_learning import RECURRENT
 
 FAMILIES: dict[str, Family] = {
     "ensemble": ENSEMBLE,

@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from envs.artifact import package_versions
-from envs.errors import InputError, require
+from envs.errors import InputError
 from envs.logs import Log
 from envs.threads import torch_threads
 from worldmodels.configs import FitConfig
-from worldmodels.families.table import family_of
 from worldmodels.filtering import filtered_transitions, logged_starts
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import SavedWorldModel, Trained
@@ -27,7 +26,7 @@ from worldmodels.training.calibration import noise_scale
 from worldmodels.training.checkpoints import read_checkpoint
 from worldmodels.training.fit_folder import FitFiles, open_fit_folder
 from worldmodels.training.learning import Learning
-from worldmodels.training.lightning_module import Training, share_of
+from worldmodels.training.lightning_module import Training, make_training
 from worldmodels.training.processes import Job, train_in_processes
 from worldmodels.training.split import Split, split_episodes
 from worldmodels.training.trainer import make_trainer, quiet_lightning, train
@@ -79,20 +78,6 @@ def fit_model(
         if is_new:  # with these settings nobody will go on with it
             files.remove()
         raise
-
-
-def make_training(log: Log, config: Any, fit: FitConfig) -> Training:
-    """Returns a model that has learned nothing yet; a function of its arguments.
-
-    Raises:
-        InputError: too few episodes or rows, or spaces that the family cannot model.
-    """
-    learning = family_of(config).make_learning(log, split_episodes(log.lengths, fit), config, fit)
-    if fit.strategy == "ddp":
-        batch, last = next(iter(learning.train_batches)), fit.num_processes - 1
-        has_rows = learning.num_rows(share_of(batch, last, fit.num_processes)) > 0
-        require(has_rows, "num_processes", "of at most the rows of a batch", fit.num_processes)
-    return Training(learning, fit)
 
 
 def _work_of(training: Training, log: Log, config: Any) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from envs.errors import InputError
+from envs.errors import InputError, require
+from envs.logs import Log
 from worldmodels.configs import FitConfig
+from worldmodels.families.table import family_of
 from worldmodels.training.best_weights import BestWeights
 from worldmodels.training.learning import Learning
+from worldmodels.training.split import split_episodes
 
 
 def share_of(batch: Any, rank: int, num_processes: int) -> Any:
@@ -124,3 +127,17 @@ class Training(lightning.LightningModule):
         num_updates = self.config.num_looks * self.config.updates_per_look
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, num_updates)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def make_training(log: Log, config: Any, fit: FitConfig) -> Training:
+    """Returns a model that has learned nothing yet; a function of its arguments.
+
+    Raises:
+        InputError: too few episodes or rows, or spaces that the family cannot model.
+    """
+    learning = family_of(config).make_learning(log, split_episodes(log.lengths, fit), config, fit)
+    if fit.strategy == "ddp":
+        batch, last = next(iter(learning.train_batches)), fit.num_processes - 1
+        has_rows = learning.num_rows(share_of(batch, last, fit.num_processes)) > 0
+        require(has_rows, "num_processes", "of at most the rows of a batch", fit.num_processes)
+    return Training(learning, fit)

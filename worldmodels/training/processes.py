@@ -71,7 +71,7 @@ def _work(rank: int, job: Job, port: int) -> None:
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": str(job.fit.num_processes),
     }
-    from worldmodels.training.fit import make_training
+    from worldmodels.training.lightning_module import make_training
     from worldmodels.training.trainer import train
 
     training = make_training(open_log(job.log), job.config, job.fit)

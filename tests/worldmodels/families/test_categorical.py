@@ -16,7 +16,7 @@ from envs.spec import EnvSpec, spec_of
 from envs.world_model import repeat_state
 from worldmodels.configs import CategoricalConfig, FitConfig
 from worldmodels.families.categorical import CategoricalModel
-from worldmodels.families.categorical_learning import CategoricalNetwork, OneHotMLP, discrete_sizes
+from worldmodels.families.categorical_network import CategoricalNetwork, OneHotMLP, discrete_sizes
 from worldmodels.networks import EnsembleMLP
 from worldmodels.prediction import Categorical
 from worldmodels.saved_model import LoadOptions, Trained

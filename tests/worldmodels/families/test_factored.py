@@ -13,7 +13,7 @@ from envs.logs import Episode, Log, open_log
 from envs.spec import EnvSpec
 from worldmodels.configs import FactoredConfig, FitConfig, TerminationInputs
 from worldmodels.families.factored import FactoredModel, FactoredParts
-from worldmodels.families.factored_learning import FactoredNetwork, FactorNormalisers
+from worldmodels.families.factored_network import FactoredNetwork, FactorNormalisers
 from worldmodels.normaliser import Normaliser, Normalisers
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import Trained

@@ -8,7 +8,7 @@ from envs.logs import Log
 from envs.spec import EnvSpec
 from worldmodels.configs import FitConfig, MLPConfig, TerminationInputs
 from worldmodels.families.mlp import MLPModel
-from worldmodels.families.mlp_learning import MLPNetwork
+from worldmodels.families.mlp_network import MLPNetwork
 from worldmodels.normaliser import Normaliser, Normalisers
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained

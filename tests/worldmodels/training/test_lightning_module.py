@@ -7,8 +7,7 @@ from torch import Tensor
 from envs.logs import Log
 from tests.worldmodels.training.tiny_models import FIT, TINY
 from worldmodels.configs import FitConfig
-from worldmodels.training.fit import make_training
-from worldmodels.training.lightning_module import Training, share_of
+from worldmodels.training.lightning_module import Training, make_training, share_of
 
 
 class Nested(NamedTuple):
