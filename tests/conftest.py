@@ -1,7 +1,14 @@
 """What all tests share."""
 
+import signal
+import threading
+
 from hypothesis import settings
 
 # The same examples on every run, and no time limit on one: a shared machine may be slow at any moment.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# A shell that runs the tests in its background lets them, and all that they start, ignore Ctrl-C, which some send.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
