@@ -12,7 +12,7 @@ from envs.work_folder import differences
 from experiments.configs import RankingConfig
 from experiments.model_card.card import make_card, save_with_card
 from worldmodels.configs import FitConfig, ModelConfig
-from worldmodels.families.table import FAMILIES, family_of
+from worldmodels.families.table import name_of
 from worldmodels.saved_model import SavedWorldModel
 from worldmodels.saving import KIND, load_model
 from worldmodels.training.fit import fit_model
@@ -81,8 +81,7 @@ def finished_model(
         "architecture": content["config"],
         **{key: content["provenance"].get(key) for key in ("log_sha256", "fit")},
     }
-    family = next(name for name, family in FAMILIES.items() if family is family_of(config))
-    new = {"family": family, "architecture": asdict(config), "log_sha256": log.sha256, "fit": asdict(fit)}
+    new = {"family": name_of(config), "architecture": asdict(config), "log_sha256": log.sha256, "fit": asdict(fit)}
     changed = differences(old, plain_json(new))
     if changed:
         raise InputError(f"cannot resume {out} with other settings: {'; '.join(changed)}")

@@ -41,7 +41,7 @@ from experiments.statistics import bootstrap_interval, interquartile_mean
 from experiments.train import Training, provenance_of, train
 from experiments.worlds import open_world
 from worldmodels.configs import ModelConfig
-from worldmodels.families.table import FAMILIES, family_of
+from worldmodels.families.table import name_of as family_name_of
 from worldmodels.quality.views import make_views
 from worldmodels.saving import KIND, load_model
 
@@ -103,8 +103,7 @@ def agent_for(log: Log, config: OfflineConfig) -> AgentConfig:
 def _origin(model: ModelConfig | Path, log: Log) -> dict[str, Any]:
     """What decides which world model is used, as JSON."""
     if not isinstance(model, Path):
-        family = next(name for name, family in FAMILIES.items() if family is family_of(model))
-        return {"family": family, "config": asdict(model)}
+        return {"family": family_name_of(model), "config": asdict(model)}
     content = read_artifact_json(model, KIND)
     learned_from = content["provenance"].get("log_sha256")
     if learned_from != log.sha256:

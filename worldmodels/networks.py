@@ -5,7 +5,7 @@ Shape legend: ``M`` members, ``B`` rows, ``F`` input features, ``H`` hidden unit
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -145,3 +145,16 @@ class FoldedGaussian:
         hidden = self._hidden(inputs)
         log_variance = soft_clamp(self._log_variance(hidden), self._low, self._high)
         return self._mean(hidden), log_variance.mul_(0.5).exp_()
+
+
+_WEIGHTS = "network."
+
+
+def weights_to_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Returns a network's parameters and buffers by name, as an artifact holds them, on the CPU."""
+    return {f"{_WEIGHTS}{name}": value.cpu() for name, value in network.state_dict().items()}
+
+
+def weights_from(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns what `weights_to_tensors` was given, for `load_state_dict`."""
+    return {name.removeprefix(_WEIGHTS): value for name, value in tensors.items() if name.startswith(_WEIGHTS)}

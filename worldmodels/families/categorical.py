@@ -10,6 +10,7 @@ Shape legend: ``M`` members, ``B`` rows, ``N`` states, ``A`` actions, ``P = N A`
 a predicted reward is a mixture over. States and actions are counted from 0 inside this file.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -24,10 +25,10 @@ from worldmodels.configs import CategoricalConfig
 from worldmodels.families.categorical_network import CategoricalNetwork, OneHotMLP, discrete_sizes
 from worldmodels.features import available_device
 from worldmodels.judging import NEVER_ENDS
+from worldmodels.networks import weights_from, weights_to_tensors
 from worldmodels.prediction import Categorical, Mixture
 from worldmodels.saved_model import LoadOptions, Trained
 
-_NETWORK = "network."
 _CHUNK = 4096
 _MOST_OUTCOMES = 16
 
@@ -128,7 +129,9 @@ class CategoricalModel:
             self._tables = _tabulate(network.transition, self._num_states, self._num_actions, self.device)
 
     def with_trained(self, trained: Trained) -> "CategoricalModel":
-        return CategoricalModel(trained, self.config, self.network, self.options)
+        other = copy.copy(self)  # what was tabulated does not depend on it
+        other.trained = trained
+        return other
 
     @torch.inference_mode()
     def encode(
@@ -234,13 +237,12 @@ class CategoricalModel:
 
 
 def content_of(model: CategoricalModel) -> tuple[CategoricalConfig, dict[str, Tensor]]:
-    return model.config, {f"{_NETWORK}{name}": value.cpu() for name, value in model.network.state_dict().items()}
+    return model.config, weights_to_tensors(model.network)
 
 
 def rebuild(
     trained: Trained, config: CategoricalConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> CategoricalModel:
     network = CategoricalNetwork(trained.spec, config, torch.Generator())
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
-    network.load_state_dict(weights)
+    network.load_state_dict(weights_from(tensors))
     return CategoricalModel(trained, config, network, options)

@@ -30,7 +30,7 @@ from worldmodels.features import (
     vector_space,
 )
 from worldmodels.judging import NEVER_ENDS, judged_normaliser
-from worldmodels.networks import FoldedMLP, soft_clamp
+from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import (
     Normalisers,
     identity_normaliser,
@@ -42,8 +42,6 @@ from worldmodels.saved_model import LoadOptions, Trained
 
 UNASSIGNED = -1
 """Member of a row of tsinf that has none yet: its first step with a generator draws one."""
-
-_NETWORK = "network."
 
 
 @dataclass(frozen=True)
@@ -253,14 +251,14 @@ def _of_member(values: Tensor, member: Tensor, otherwise: Tensor) -> Tensor:
 
 
 def content_of(model: Ensemble) -> tuple[EnsembleConfig, dict[str, Tensor]]:
-    weights = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
+    weights = weights_to_tensors(model.parts.network)
     config = replace(model.parts.config, propagation=model.propagation)
     return config, weights | model.parts.normalisers.to_tensors()
 
 
 def rebuild(trained: Trained, config: EnsembleConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> Ensemble:
     network = EnsembleNetwork(trained.spec, config, torch.Generator())
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
+    weights = weights_from(tensors)
     network.elites = weights["elites"]  # of a length of its own, which load_state_dict would refuse
     network.load_state_dict(weights)
     return Ensemble(trained, EnsembleParts(config, network, normalisers_from(tensors)), options)

@@ -8,7 +8,6 @@ Shape legend: ``N`` rows in all, ``M`` members, ``B`` rows of a batch, ``D`` obs
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,41 +17,12 @@ from worldmodels.configs import EnsembleConfig, FitConfig
 from worldmodels.families.ensemble import Ensemble, EnsembleParts, content_of, rebuild
 from worldmodels.families.ensemble_network import EnsembleNetwork
 from worldmodels.families.family import Family
-from worldmodels.judging import judged, judged_normaliser
-from worldmodels.normaliser import Normalisers
 from worldmodels.saved_model import Trained
 from worldmodels.training.batches import MemberBatches, ValidationBatches
 from worldmodels.training.learning import Learning, Part
-from worldmodels.training.rows import Rows, fit_normalisers, read_rows
+from worldmodels.training.rows import StepBatch, fit_normalisers, normalise_rows, read_rows
 from worldmodels.training.split import Split
 from worldmodels.training.terminations import input_lasso, termination_errors, termination_weight
-
-
-class EnsembleBatch(NamedTuple):
-    """What a gradient step reads, all normalised float32.
-
-    Attributes:
-        inputs: observation and action features ``[M, B, D + A]``.
-        targets: change of the observation and reward ``[M, B, Y]``.
-        ending_inputs: next observation ``[M, B, D]``, or also its change and action features ``[M, B, 2 D + A]``.
-        terminated: ``[M, B]``.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    ending_inputs: Tensor
-    terminated: Tensor
-
-
-def normalise_rows(rows: Rows, normalisers: Normalisers, config: EnsembleConfig) -> EnsembleBatch:
-    """Returns all ``N`` rows as one batch without the member axis."""
-    ending = judged(config.termination_inputs, rows.observation + rows.change, rows.change, rows.action)
-    return EnsembleBatch(
-        inputs=normalisers.inputs.normalise(torch.cat((rows.observation, rows.action), dim=1)),
-        targets=normalisers.target.normalise(rows.target),
-        ending_inputs=judged_normaliser(config.termination_inputs, normalisers).normalise(ending),
-        terminated=rows.terminated,
-    )
 
 
 class EnsembleLearning(Learning):
@@ -71,10 +41,13 @@ class EnsembleLearning(Learning):
         if self._ends:
             rate = fit.termination_learning_rate
             self.parts["termination"] = Part(self.network.termination, rate, config.num_members)
-        self.train_batches = MemberBatches(normalise_rows(rows, self.normalisers, config), config.num_members, fit)
-        self.validation_batches = ValidationBatches(normalise_rows(held_out, self.normalisers, config))
+        train, checked = (
+            normalise_rows(part, self.normalisers, config.termination_inputs) for part in (rows, held_out)
+        )
+        self.train_batches = MemberBatches(train, config.num_members, fit)
+        self.validation_batches = ValidationBatches(checked)
 
-    def loss(self, batch: EnsembleBatch) -> Tensor:
+    def loss(self, batch: StepBatch) -> Tensor:
         dynamics, fit = self.network.dynamics, self.fit
         mean, log_variance = dynamics(batch.inputs)
         likelihood = ((mean - batch.targets).square() * (-log_variance).exp() + log_variance).mean((1, 2)).sum()
@@ -84,18 +57,18 @@ class EnsembleLearning(Learning):
             loss = loss + self._ending_errors(batch).sum()
         return loss
 
-    def errors(self, batch: EnsembleBatch) -> Mapping[str, Tensor]:
+    def errors(self, batch: StepBatch) -> Mapping[str, Tensor]:
         members = self.config.num_members
-        batch = EnsembleBatch(*(column.expand(members, *column.shape[1:]) for column in batch))
+        batch = StepBatch(*(column.expand(members, *column.shape[1:]) for column in batch))
         mean, _ = self.network.dynamics(batch.inputs)
         errors = {"dynamics": (mean - batch.targets).square().mean((1, 2))}
         return errors | ({"termination": self._ending_errors(batch)} if self._ends else {})
 
-    def _ending_errors(self, batch: EnsembleBatch) -> Tensor:
+    def _ending_errors(self, batch: StepBatch) -> Tensor:
         logits = self.network.termination_logits(batch.ending_inputs)
         return termination_errors(logits, batch.terminated, self.network.termination_weight)
 
-    def num_rows(self, batch: EnsembleBatch) -> int:
+    def num_rows(self, batch: StepBatch) -> int:
         return batch.terminated.shape[1]
 
     def finish(self, errors: Mapping[str, Tensor], trained: Trained) -> Ensemble:

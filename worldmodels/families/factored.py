@@ -26,12 +26,10 @@ from worldmodels.features import (
     vector_space,
 )
 from worldmodels.judging import FoldedTermination, judged, judged_normaliser
-from worldmodels.networks import FoldedGaussian
+from worldmodels.networks import FoldedGaussian, weights_from, weights_to_tensors
 from worldmodels.normaliser import normalisers_from
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
-
-_NETWORK = "network."
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def _only(predicted: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def content_of(model: FactoredModel) -> tuple[FactoredConfig, dict[str, Tensor]]:
-    tensors = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
+    tensors = weights_to_tensors(model.parts.network)
     for factor, normalisers in model.parts.normalisers._asdict().items():
         tensors |= normalisers.to_tensors(f"{factor}.normaliser.")
     return model.parts.config, tensors
@@ -177,8 +175,7 @@ def rebuild(
     trained: Trained, config: FactoredConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> FactoredModel:
     network = FactoredNetwork(trained.spec, config, torch.Generator())
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
-    network.load_state_dict(weights)
+    network.load_state_dict(weights_from(tensors))
     factors = FactorNormalisers._fields
     normalisers = FactorNormalisers(*(normalisers_from(tensors, f"{factor}.normaliser.") for factor in factors))
     return FactoredModel(trained, FactoredParts(config, network, normalisers), options)

@@ -25,12 +25,10 @@ from worldmodels.features import (
     vector_space,
 )
 from worldmodels.judging import FoldedTermination
-from worldmodels.networks import FoldedMLP
+from worldmodels.networks import FoldedMLP, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, normalisers_from
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
-
-_NETWORK = "network."
 
 
 class MLPModel:
@@ -131,12 +129,11 @@ class MLPModel:
 
 
 def content_of(model: MLPModel) -> tuple[MLPConfig, dict[str, Tensor]]:
-    weights = {f"{_NETWORK}{name}": value for name, value in model.network.state_dict().items()}
+    weights = weights_to_tensors(model.network)
     return model.config, weights | model.normalisers.to_tensors()
 
 
 def rebuild(trained: Trained, config: MLPConfig, tensors: Mapping[str, Tensor], options: LoadOptions) -> MLPModel:
     network = MLPNetwork(trained.spec, config, torch.Generator())
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
-    network.load_state_dict(weights)
+    network.load_state_dict(weights_from(tensors))
     return MLPModel(trained, config, network, normalisers_from(tensors), options)

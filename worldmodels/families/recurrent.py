@@ -37,12 +37,11 @@ from worldmodels.features import (
     vector_space,
 )
 from worldmodels.judging import FoldedTermination
-from worldmodels.networks import FoldedMLP, soft_clamp
+from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, identity_normaliser, join_normalisers, normalisers_from
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
 
-_NETWORK = "network."
 _MEMORY = ("hidden", "cell")
 
 
@@ -212,7 +211,7 @@ def _deviation(expected: Mixture, centre: Tensor) -> Tensor:
 
 
 def content_of(model: Recurrent) -> tuple[RecurrentConfig, dict[str, Tensor]]:
-    weights = {f"{_NETWORK}{name}": value for name, value in model.parts.network.state_dict().items()}
+    weights = weights_to_tensors(model.parts.network)
     return model.parts.config, weights | model.parts.normalisers.to_tensors()
 
 
@@ -220,6 +219,5 @@ def rebuild(
     trained: Trained, config: RecurrentConfig, tensors: Mapping[str, Tensor], options: LoadOptions
 ) -> Recurrent:
     network = RecurrentNetwork(trained.spec, config, torch.Generator())
-    weights = {name.removeprefix(_NETWORK): value for name, value in tensors.items() if name.startswith(_NETWORK)}
-    network.load_state_dict(weights)
+    network.load_state_dict(weights_from(tensors))
     return Recurrent(trained, RecurrentParts(config, network, normalisers_from(tensors)), options)

@@ -28,8 +28,13 @@ def family_named(name: str, where: str) -> Family:
 
 def family_of(config: Any) -> Family:
     """Returns the family that a configuration belongs to; raises `InputError` where it is none of a family's."""
-    for family in FAMILIES.values():
+    return FAMILIES[name_of(config)]
+
+
+def name_of(config: Any) -> str:
+    """Returns the name of the family that a configuration belongs to; raises `InputError` as `family_of` does."""
+    for name, family in FAMILIES.items():
         if type(config) is family.config_type:
-            return family
+            return name
     known = ", ".join(family.config_type.__name__ for family in FAMILIES.values())
     raise InputError(f"expected the configuration of a world model ({known}), got {type(config).__name__}")

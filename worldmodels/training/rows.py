@@ -1,7 +1,8 @@
-"""Logged transitions of vector observations as float32 tensors, and the normalisers fitted to them.
+"""Logged transitions of vector observations as float32 tensors, normalised by what was fitted to them.
 
-Shape legend: ``N`` transitions, ``D`` observation dimensions, ``Y = D + 1`` predicted numbers (the change of the
-observation, then the reward), ``A`` action features.
+Shape legend: ``N`` transitions, ``M`` members, ``B`` rows of a batch, ``D`` observation dimensions, ``Y = D + 1``
+predicted numbers (the change of the observation, then the reward), ``A`` action features, ``J`` numbers that ends
+are told by.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from envs.logs import Log
 from envs.spec import EnvSpec
+from worldmodels.configs import TerminationInputs
 from worldmodels.features import make_action_features, num_action_features
+from worldmodels.judging import judged, judged_normaliser
 from worldmodels.normaliser import Normalisers, fit_normaliser, identity_normaliser
 
 
@@ -62,4 +65,31 @@ def fit_normalisers(rows: Rows, spec: EnvSpec) -> Normalisers:
         observation=fit_normaliser(rows.observation),
         action=identity_normaliser(num_action_features(spec)) if one_hot else fit_normaliser(rows.action),
         target=fit_normaliser(rows.target),
+    )
+
+
+class StepBatch(NamedTuple):
+    """What a gradient step on dynamics and terminations reads, all normalised float32.
+
+    Attributes:
+        inputs: observation and action features ``[M, B, D + A]``.
+        targets: change of the observation and reward ``[M, B, Y]``.
+        ending_inputs: what the termination networks read (`worldmodels.judging.judged`) ``[M, B, J]``.
+        terminated: ``[M, B]``.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    ending_inputs: Tensor
+    terminated: Tensor
+
+
+def normalise_rows(rows: Rows, normalisers: Normalisers, termination_inputs: TerminationInputs) -> StepBatch:
+    """Returns all ``N`` rows as one batch without the member axis."""
+    ending = judged(termination_inputs, rows.observation + rows.change, rows.change, rows.action)
+    return StepBatch(
+        inputs=normalisers.inputs.normalise(torch.cat((rows.observation, rows.action), dim=1)),
+        targets=normalisers.target.normalise(rows.target),
+        ending_inputs=judged_normaliser(termination_inputs, normalisers).normalise(ending),
+        terminated=rows.terminated,
     )

@@ -1,14 +1,14 @@
 import torch
 
 from worldmodels.configs import FitConfig
-from worldmodels.families.ensemble_learning import EnsembleBatch
 from worldmodels.training.batches import JoinedBatches, MemberBatches, ValidationBatches, WholeBatches
+from worldmodels.training.rows import StepBatch
 
 
-def make_batches(num_rows: int = 10, first: int = 0, **settings: object) -> MemberBatches[EnsembleBatch]:
+def make_batches(num_rows: int = 10, first: int = 0, **settings: object) -> MemberBatches[StepBatch]:
     row = torch.arange(float(num_rows))
     config = FitConfig(batch_size=4, num_updates=4, validate_every=4, **settings)
-    batches = MemberBatches(EnsembleBatch(row[:, None], row[:, None], row[:, None], row), 3, config)
+    batches = MemberBatches(StepBatch(row[:, None], row[:, None], row[:, None], row), 3, config)
     batches.next_step = first
     return batches
 
@@ -37,14 +37,14 @@ def test_a_bootstrap_is_one_resampling_for_all_passes() -> None:
 
 
 def test_validation_batches_hold_every_row_once_in_order() -> None:
-    rows = EnsembleBatch(*(torch.arange(20_000.0) for _ in EnsembleBatch._fields))
+    rows = StepBatch(*(torch.arange(20_000.0) for _ in StepBatch._fields))
     batches = ValidationBatches(rows)
     assert len(batches) == 3
     assert torch.equal(torch.cat([batch.terminated[0] for batch in batches]), rows.terminated)
 
 
 def test_joined_batches_read_one_of_each_set_and_are_taken_up_together() -> None:
-    def joined() -> JoinedBatches[EnsembleBatch]:
+    def joined() -> JoinedBatches[StepBatch]:
         return JoinedBatches({"few": make_batches(num_rows=10), "many": make_batches(num_rows=50)})
 
     run = list(joined())
@@ -60,6 +60,6 @@ def test_joined_batches_read_one_of_each_set_and_are_taken_up_together() -> None
 
 
 def test_whole_batches_hold_all_rows_of_every_set() -> None:
-    rows = {size: EnsembleBatch(*(torch.arange(float(size)) for _ in EnsembleBatch._fields)) for size in (3, 20_000)}
+    rows = {size: StepBatch(*(torch.arange(float(size)) for _ in StepBatch._fields)) for size in (3, 20_000)}
     (batch,) = WholeBatches(rows)
     assert all(torch.equal(batch[size].terminated[0], rows[size].terminated) for size in rows)
