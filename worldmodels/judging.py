@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from worldmodels.configs import TerminationInputs
+from worldmodels.dealing import Dealt
 from worldmodels.networks import EnsembleMLP, FoldedMLP
 from worldmodels.normaliser import Normaliser, Normalisers, join_normalisers
 
@@ -50,18 +51,28 @@ class FoldedTermination:
         inputs: TerminationInputs,
         normalisers: Normalisers,
         device: torch.device,
+        members: Tensor | None = None,
     ):
-        """``weight`` ``[]`` is how many times a termination counted in training, `NEVER_ENDS` where there was none."""
+        """``weight`` ``[]`` is how many times a termination counted in training, `NEVER_ENDS` where there was none.
+
+        ``members`` are those in use, indices ``[M]``; None for all.
+        """
         self._never_ends = float(weight) == NEVER_ENDS
-        every = torch.arange(len(network.weights[0]))
+        used = torch.arange(len(network.weights[0])) if members is None else members
         self._inputs = inputs
-        self._mlp = FoldedMLP(network, every, judged_normaliser(inputs, normalisers), device)
+        self._mlp = FoldedMLP(network, used, judged_normaliser(inputs, normalisers), device)
         self._logit = self._mlp.head(slice(0, 1))
         self._shift = weight.log().to(device)
 
-    def continuation(self, after: Tensor, change: Tensor, action: Tensor) -> Tensor:
-        """Returns the probability ``[B]`` that a step did not end the episode; see `judged` for the arguments."""
+    def continuation(self, after: Tensor, change: Tensor, action: Tensor, dealt: Dealt | None = None) -> Tensor:
+        """Returns the probability ``[B]`` that a step did not end the episode; see `judged` for the arguments.
+
+        It is the members' mean, or with ``dealt`` that of the member which each row follows.
+        """
         if self._never_ends:
             return torch.ones(len(after), device=after.device)
-        logits = self._logit(self._mlp.hidden(judged(self._inputs, after, change, action)))
-        return torch.sigmoid(self._shift - logits.squeeze(-1)).mean(0)
+        inputs = judged(self._inputs, after, change, action)
+        if dealt is None:
+            return torch.sigmoid_(self._shift - self._logit(self._mlp.hidden(inputs)).squeeze(-1)).mean(0)
+        logits = self._logit(self._mlp.hidden_of_each(dealt.gather(inputs)))
+        return torch.sigmoid_(self._shift - dealt.scatter(logits).squeeze(-1))

@@ -29,7 +29,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
-from worldmodels.judging import NEVER_ENDS, judged_normaliser
+from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import (
     Normalisers,
@@ -92,7 +92,6 @@ class Ensemble:
         self.device = available_device(options.device)
         self.propagation = options.propagation or parts.config.propagation
         require_propagation(self.propagation)
-        self._ends_by_place = parts.config.termination_inputs == "next"
         self._num_dims = vector_space(self.spec).shape[0]
         self._features = make_action_features(self.spec.action_space, self.device)
         self._bounds = ObservationBounds(vector_space(self.spec), self.device)
@@ -113,11 +112,8 @@ class Ensemble:
         self._scale = target.std.to(device)
         self._inverse_scale = (target.inverse_std / outputs).to(device)
         self._per_output = (self._scale > 0).float() * self._noise_scale / outputs
-        self._never_ends = float(network.termination_weight) == NEVER_ENDS
-        after = judged_normaliser(self.parts.config.termination_inputs, normalisers)
-        self._ending = FoldedMLP(network.termination, members, after, device)
-        self._ending_logit = self._ending.head(slice(0, 1))
-        self._ending_shift = network.termination_weight.log().to(device)
+        inputs, weight = self.parts.config.termination_inputs, network.termination_weight
+        self._ending = FoldedTermination(network.termination, weight, inputs, normalisers, device, members)
 
     def with_trained(self, trained: Trained) -> "Ensemble":
         return Ensemble(trained, self.parts, self.options)
@@ -160,7 +156,7 @@ class Ensemble:
             outcome = outcome + self._noise(followed, generator)
         observation = self._bounds.apply(before + outcome[:, :-1])
         after = observation.to(torch.float32)
-        continuation = self._continuation(before, after, features, None)
+        continuation = self._ending.continuation(after, after - before, features)
         if self.options.epistemic:
             uncertainty = (means - mean).square_().mean(0).sqrt_().mul_(self._inverse_scale).sum(1)
         else:
@@ -176,7 +172,7 @@ class Ensemble:
         outcome = mean + self._noise(variance, generator)
         observation = self._bounds.apply(before + outcome[:, :-1])
         after = observation.to(torch.float32)
-        continuation = self._continuation(before, after, features, dealt)
+        continuation = self._ending.continuation(after, after - before, features, dealt)
         unknown = torch.full_like(continuation, torch.nan)
         noise = variance.sqrt().mul_(self._per_output).sum(1)
         return Imagined(
@@ -208,18 +204,6 @@ class Ensemble:
         """Draws ``[B, Y]``, for every row the same amount of random numbers."""
         draws = torch.randn(variance.shape, generator=generator, device=self.device)
         return draws.mul_(variance.sqrt()).mul_(self._scale).mul_(self._noise_scale)
-
-    def _continuation(self, before: Tensor, after: Tensor, features: Tensor, dealt: Dealt | None) -> Tensor:
-        """Returns ``[B]``: of the members' mean, or with ``dealt`` of the member that each row follows."""
-        if self._never_ends:
-            return torch.ones(len(after), device=self.device)
-        inputs = after if self._ends_by_place else torch.cat((after, after - before, features), dim=1)
-        if dealt is None:
-            return (
-                torch.sigmoid_(self._ending_shift - self._ending_logit(self._ending.hidden(inputs))).mean(0).squeeze(1)
-            )
-        logits = self._ending_logit(self._ending.hidden_of_each(dealt.gather(inputs)))
-        return torch.sigmoid_(self._ending_shift - dealt.scatter(logits)).squeeze(1)
 
     @torch.inference_mode()
     def predict(self, state: ModelState, action: Tensor) -> Mixture:
