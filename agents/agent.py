@@ -1,41 +1,57 @@
 """The face of an agent: what both ways to collect, the learning curves and the saved policies ask of every algorithm.
 
-An algorithm is an update on a `Rollout`; it does not know who collected it. `agents/compiled.py` steps functional
-environments inside one compiled function, `agents/hosted.py` steps any `VectorEnv`.
+An algorithm is an update on a `Rollout`; it does not know who collected it. `agents/training/compiled.py` steps
+functional environments inside one compiled function, `agents/training/hosted.py` steps any `VectorEnv`.
 
-Shape legend: ``...`` any batch axes, ``O`` and ``A`` the shapes of an observation and of an action.
+Shape legend: ``B`` rows, ``...`` any batch axes, ``O`` and ``A`` the shapes of an observation and of an action.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 from gymnasium import spaces
 
 from agents.configs import AgentConfig
-from agents.rollout import Rollout
+from agents.training.rollout import Rollout
 from envs.spec import EnvSpec
+
+if TYPE_CHECKING:
+    from agents.algorithms.off_policy import ReplayAlgorithm
 
 Params = dict[str, Any]
 """Weights of networks, as nested dicts."""
 
 Learner = Any
-"""What an update changes: a NamedTuple of arrays whose field ``params`` holds the weights of the policy."""
+"""What an update changes: a NamedTuple of arrays; its attribute ``params`` is what the policy acts with."""
+
+Memory = Any
+"""What a policy carries from step to step of an episode: a pytree of ``[B, ...]`` arrays, ``()`` where it has none."""
 
 
 class PolicyNetworks(Protocol):
     """A policy's networks as functions of their parameters; hashable, so that they can be static arguments of jit."""
 
     def init(self, key: jax.Array) -> Params:
-        """Returns fresh parameters."""
+        """Returns fresh parameters of the policy."""
         ...
 
-    def sample(self, params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
-        """Returns random actions ``[..., *A]`` for ``[..., *O]``; `to_env_action` makes them fit for an environment."""
+    def initial_memory(self, num_rows: int) -> Memory:
+        """Returns the memory ``[num_rows, ...]`` at the start of an episode."""
         ...
 
-    def mode(self, params: Params, observation: jax.Array) -> jax.Array:
-        """Returns the most likely actions, shaped as `sample`'s."""
+    def sample(
+        self, params: Params, observation: jax.Array, memory: Memory, key: jax.Array
+    ) -> tuple[jax.Array, Memory]:
+        """Returns random actions ``[..., *A]`` for ``[..., *O]``, which `to_env_action` makes fit for an environment.
+
+        The second value is the memory for the next step.
+        """
+        ...
+
+    def mode(self, params: Params, observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+        """Returns the most likely actions, shaped as `sample`'s, and the memory for the next step."""
         ...
 
 
@@ -45,18 +61,27 @@ class Agent(NamedTuple):
     Attributes:
         config: the settings; how many environments, steps and updates is read from it.
         networks: of the policy.
-        hyper: the numeric settings as arrays, so that a training can be vmapped over them.
+        hyper: the numeric settings as float32 scalars, so that a training can be vmapped over them.
         init: ``key -> Learner``.
-        act: ``(learner, observation [B, *O], key) -> action [B, *A]``: how experience is collected.
+        act: ``(learner, observation [B, *O], memory, key, hyper) -> (action [B, *A], memory)``: how experience is
+            collected.
         update: ``(learner, rollout, key, hyper) -> (learner, metrics)``; metrics are scalars.
+        single_steps: how it learns from single steps, logged ones too; None for what needs whole rollouts.
     """
 
     config: AgentConfig
     networks: PolicyNetworks
     hyper: Any
     init: Callable[[jax.Array], Learner]
-    act: Callable[[Learner, jax.Array, jax.Array], jax.Array]
+    act: Callable[[Learner, jax.Array, Memory, jax.Array, Any], tuple[jax.Array, Memory]]
     update: Callable[[Learner, Rollout, jax.Array, Any], tuple[Learner, dict[str, jax.Array]]]
+    single_steps: "ReplayAlgorithm | None" = None
+
+
+def fresh_where(started: jax.Array, memory: Memory, networks: PolicyNetworks) -> Memory:
+    """Returns ``memory`` with the rows where an episode ``started`` ``[B]`` as they are at its start."""
+    fresh = networks.initial_memory(len(started))
+    return jax.tree.map(lambda new, old: jax.vmap(jnp.where)(started, new, old), fresh, memory)
 
 
 def to_env_action(spec: EnvSpec, action: Any) -> Any:

@@ -22,8 +22,8 @@ from envs.spec import EnvSpec
 class AgentPolicy:
     """Acts with trained networks: greedily (the most likely action), or by sampling.
 
-    The state is one random key a row ``[B, 2]`` when sampling, None otherwise. Batches are padded to powers of two,
-    so that few sizes are compiled.
+    The state is what each row needs for itself: ``keys`` ``[B, 2]`` when sampling, ``memory`` of networks that have
+    one, and None where there is neither. Batches are padded to powers of two, so that few sizes are compiled.
     """
 
     def __init__(self, spec: EnvSpec, config: AgentConfig, params: Params, stochastic: bool = False):
@@ -31,32 +31,43 @@ class AgentPolicy:
         self.networks = make_networks(spec, config)
         self._act = jax.jit(partial(_act, networks=self.networks, spec=spec))
 
-    def initial_state(self, num_rows: int, seed: int) -> np.ndarray | None:
-        if not self.stochastic:
-            return None
-        return np.random.SeedSequence(seed).generate_state(2 * num_rows).reshape(num_rows, 2)
+    def initial_state(self, num_rows: int, seed: int) -> dict[str, Any] | None:
+        state: dict[str, Any] = {}
+        if self.stochastic:
+            state["keys"] = np.random.SeedSequence(seed).generate_state(2 * num_rows).reshape(num_rows, 2)
+        memory = self.networks.initial_memory(num_rows)
+        if jax.tree.leaves(memory):
+            state["memory"] = jax.tree.map(np.asarray, memory)
+        return state or None
 
-    def act(self, observations: np.ndarray, state: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    def act(self, observations: np.ndarray, state: dict[str, Any] | None) -> tuple[np.ndarray, dict[str, Any] | None]:
         num_rows = len(observations)
         padding = (1 << (num_rows - 1).bit_length()) - num_rows
-        padded = np.concatenate([observations, np.repeat(observations[-1:], padding, axis=0)])
-        keys = None if state is None else np.concatenate([state, np.repeat(state[-1:], padding, axis=0)])
-        action, keys = self._act(self.params, padded, keys)
+        given = (observations, state or {})
+        padded = jax.tree.map(lambda x: np.concatenate([x, np.repeat(x[-1:], padding, axis=0)]), given)
+        action, state = jax.tree.map(lambda x: np.asarray(x)[:num_rows], self._act(self.params, *padded))
         space = self.spec.action_space
-        action = np.asarray(action)[:num_rows].astype(space.dtype)
+        action = action.astype(space.dtype)
         if isinstance(space, spaces.Box):
             action = np.clip(action, space.low, space.high)  # bounds of 0.1 in float64 lie below 0.1 in float32
-        return action, None if keys is None else np.asarray(keys)[:num_rows]
+        return action, state or None
 
 
 def _act(
-    params: Params, observations: jax.Array, keys: jax.Array | None, networks: PolicyNetworks, spec: EnvSpec
-) -> tuple[jax.Array, jax.Array | None]:
-    if keys is None:
-        return to_env_action(spec, networks.mode(params, observations)), None
-    both = jax.vmap(jax.random.split)(jax.random.wrap_key_data(keys))
-    actions = jax.vmap(networks.sample, in_axes=(None, 0, 0))(params, observations, both[:, 0])
-    return to_env_action(spec, actions), jax.random.key_data(both[:, 1])
+    params: Params, observations: jax.Array, state: dict[str, Any], networks: PolicyNetworks, spec: EnvSpec
+) -> tuple[jax.Array, dict[str, Any]]:
+    memory = state.get("memory", ())
+    if "keys" not in state:
+        action, memory = networks.mode(params, observations, memory)
+        state = {"memory": memory}
+    else:
+        both = jax.vmap(jax.random.split)(jax.random.wrap_key_data(state["keys"]))
+        sample = jax.vmap(networks.sample, in_axes=(None, 0, 0, 0))
+        action, memory = sample(params, observations, memory, both[:, 0])
+        state = {"keys": jax.random.key_data(both[:, 1]), "memory": memory}
+    if not jax.tree.leaves(memory):
+        del state["memory"]
+    return to_env_action(spec, action), state
 
 
 def save_policy(path: Path | str, policy: AgentPolicy, provenance: dict[str, Any], overwrite: bool = False) -> None:
@@ -74,7 +85,7 @@ def load_policy(path: Path | str, stochastic: bool = False) -> AgentPolicy:
     config: Any = config_from_json(algorithm.config_type, artifact.config, what)
     require_finite(artifact.tensors, what)
     params = nest_tensors(artifact.tensors)
-    networks = algorithm.make_networks(artifact.spec, config)
+    networks = make_networks(artifact.spec, config)
     expected = jax.eval_shape(networks.init, jax.random.key(0))
     found = jax.tree.map(np.shape, params)
     if found != jax.tree.map(lambda x: x.shape, expected):

@@ -7,20 +7,18 @@ and the model is not fitted again; pessimism (MOPO, Yu et al. 2020) comes with t
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from gymnasium import spaces
 from tqdm import tqdm
 
 from agents.agent import Params, to_env_action
 from agents.agent_policy import AgentPolicy
+from agents.algorithms.sac import hyperparameters_of, init_brain
 from agents.configs import SACConfig
-from agents.mixed_replay import learn_from_both
-from agents.replay import Replay, Transitions, add, empty_replay
-from agents.sac import hyperparameters_of, init_brain
-from agents.sac_networks import make_sac_networks
+from agents.networks.soft_actor_critic import make_sac_networks
+from agents.replay.logged import transitions_of
+from agents.replay.ring import Replay, Transitions, add, empty_replay
+from agents.training.mixed_replay import learn_from_both
 from envs.logs import Log
-from envs.logs import Transitions as Steps
 from envs.spec import EnvSpec
 from experiments.configs import BranchedConfig
 from experiments.model_card.policy_ranking import imagined_returns
@@ -57,8 +55,9 @@ def train_branched(
         InputError: spaces that SAC cannot serve, or a training that diverged.
     """
     networks = make_sac_networks(model.spec, config)
-    hyper, act = hyperparameters_of(config, networks), jax.jit(networks.sample)
-    real = as_transitions(log.transitions(np.arange(log.num_episodes)), model.spec)
+    hyper = hyperparameters_of(config, networks)
+    act = jax.jit(lambda params, observation, key: networks.sample(params, observation, (), key)[0])
+    real = transitions_of(log.transitions(np.arange(log.num_episodes)), model.spec, config.gamma)
     buffer = _Imagined(branched, real)
     num_real, measure = round(branched.real_share * config.batch_size), _make_measure(model, config)
     key, init_key = jax.random.split(jax.random.key(seed))
@@ -68,7 +67,7 @@ def train_branched(
         policy_fn = _policy_fn(act, brain.params, act_key, model.spec)
         length, rollout_seed = branched.length.length_at(epoch), _seed_of(seed, epoch)
         steps = branched_rollouts(model, policy_fn, branched.num_rollouts, length, rollout_seed, imagination)
-        buffer.add(as_transitions(steps, model.spec))
+        buffer.add(transitions_of(steps, model.spec, config.gamma))
         num_steps += branched.num_rollouts * length  # had none ended early: the same for every seed
         brain, _ = learn_from_both(
             brain, real, buffer.replay, learn_key, hyper, networks, config, branched.gradient_steps, num_real
@@ -88,7 +87,7 @@ class _Imagined:
         self.rows = branched.num_rollouts * max(branched.length.first, branched.length.last)
         capacity = self.rows * branched.keep_epochs
         self.replay: Replay = empty_replay(capacity, example.observation[0], example.action[0])
-        self._add = jax.jit(add, donate_argnums=0)
+        self._add = jax.jit(lambda *given: add(*given)[0], donate_argnums=0)
 
     def add(self, steps: Transitions) -> None:
         """Adds an epoch's; all epochs have as many rows, some of them not valid, so that one size is compiled."""
@@ -97,15 +96,6 @@ class _Imagined:
             lambda x: np.concatenate([x, np.zeros((self.rows - count, *x.shape[1:]), x.dtype)]), steps
         )
         self.replay = self._add(self.replay, padded, np.arange(self.rows) < count)
-
-
-def as_transitions(steps: Steps, spec: EnvSpec) -> Transitions:
-    """Returns steps of an environment as an agent wants them: Discrete actions from 0 on, all in 32 bits."""
-    action: np.ndarray = steps.action
-    if isinstance(spec.action_space, spaces.Discrete):
-        action = (action - int(spec.action_space.start)).astype(np.int32)
-    columns = (steps.observation, action, steps.reward, steps.terminated, steps.next_observation)
-    return Transitions(*(jnp.asarray(x.astype(np.float32) if x.dtype == np.float64 else x) for x in columns))
 
 
 def _policy_fn(

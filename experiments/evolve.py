@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import Params, to_env_action
-from agents.compiled import make_compiled_training
+from agents.agent import Memory, Params, to_env_action
+from agents.algorithms.ppo import Hyperparameters
 from agents.configs import PPOConfig
-from agents.ppo import Hyperparameters
+from agents.training.compiled import make_compiled_training
 from envs.artifact import require_artifact_place
 from envs.errors import InputError, require, unknown_name
 from envs.functional_evaluate import episode_returns
@@ -88,10 +88,12 @@ def evolve_bandit(
     hyper = Hyperparameters.of(ppo)
 
     def score(key: jax.Array, params: Params) -> tuple[jax.Array, jax.Array]:
-        def act(observation: jax.Array) -> jax.Array:
-            return to_env_action(real.spec, training.networks.mode(params, observation))
+        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+            action, memory = training.networks.mode(params, observation, memory)
+            return to_env_action(real.spec, action), memory
 
-        returns, lengths = episode_returns(real, real.default_params, act, key, num_episodes)
+        memory = training.networks.initial_memory(num_episodes)
+        returns, lengths = episode_returns(real, real.default_params, act, key, num_episodes, memory)
         return returns.mean(), lengths.sum()
 
     generations: list[Generation] = []

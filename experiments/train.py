@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import Params, to_env_action
+from agents.agent import Memory, Params, to_env_action
 from agents.agent_policy import AgentPolicy, save_policy
-from agents.compiled import make_compiled_training
 from agents.configs import AgentConfig
-from agents.hosted import train_hosted
 from agents.table import make_networks
+from agents.training.compiled import make_compiled_training
+from agents.training.hosted import train_hosted
 from envs.errors import InputError, require
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
@@ -166,10 +166,12 @@ def make_measure(env_id: str, config: AgentConfig) -> Callable[[Params, int], fl
 
     @jax.jit
     def measure(params: Params, key: jax.Array) -> jax.Array:
-        def act(observation: jax.Array) -> jax.Array:
-            return to_env_action(real.spec, networks.mode(params, observation))
+        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
+            action, memory = networks.mode(params, observation, memory)
+            return to_env_action(real.spec, action), memory
 
-        return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES)[0].mean()
+        memory = networks.initial_memory(_CURVE_EPISODES)
+        return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES, memory)[0].mean()
 
     return lambda params, seed: float(measure(params, jax.random.fold_in(jax.random.key(seed), _MEASURE)))
 

@@ -133,8 +133,8 @@ def policies_inside(
     from tqdm import tqdm
 
     from agents.agent_policy import AgentPolicy
-    from agents.hosted import train_hosted
     from agents.table import name_of
+    from agents.training.hosted import train_hosted
     from experiments.train import require_sound
 
     agent = config.ppo if isinstance(model.spec.action_space, spaces.Discrete) else config.sac

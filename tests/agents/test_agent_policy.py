@@ -11,9 +11,9 @@ import pytest
 from gymnasium import spaces
 from safetensors.numpy import load, save
 
-from agents.actor_critic import make_actor_critic
 from agents.agent_policy import AgentPolicy, load_policy, save_policy
 from agents.configs import PPOConfig
+from agents.networks.actor_critic import make_actor_critic
 from envs.errors import InputError
 from envs.evaluate import evaluate
 from envs.policy import select_rows

@@ -52,7 +52,7 @@ class AnglePolicy:
 
 def test_every_episode_is_counted_once_and_to_its_end():
     key = jax.random.key(0)
-    returns, lengths = episode_returns(Countdown(), None, lambda o: jnp.ones(len(o), jnp.int32), key, 200)
+    returns, lengths = episode_returns(Countdown(), None, lambda o, m: (jnp.ones(len(o), jnp.int32), m), key, 200)
     assert (returns.shape, returns.dtype, lengths.dtype) == ((200,), jnp.float32, jnp.int32)
     np.testing.assert_array_equal(returns, 2.0 * lengths)
     assert set(lengths.tolist()) == set(range(1, 10))
@@ -61,7 +61,7 @@ def test_every_episode_is_counted_once_and_to_its_end():
 
 def test_keys_fix_the_returns_and_compiled_equals_eager():
     def run(key: jax.Array) -> jax.Array:
-        return episode_returns(Countdown(), None, lambda o: (o[:, 0] > 3).astype(jnp.int32), key, 8)[0]
+        return episode_returns(Countdown(), None, lambda o, m: ((o[:, 0] > 3).astype(jnp.int32), m), key, 8)[0]
 
     once, other = run(jax.random.key(0)), run(jax.random.key(1))
     np.testing.assert_array_equal(once, jax.jit(run)(jax.random.key(0)))
@@ -75,7 +75,7 @@ def test_cartpole_gives_the_same_distribution_as_the_reference():
 
     @jax.jit
     def run(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return episode_returns(env, env.default_params, lambda o: (o[:, 2] > 0).astype(jnp.int32), key, 400)
+        return episode_returns(env, env.default_params, lambda o, m: ((o[:, 2] > 0).astype(jnp.int32), m), key, 400)
 
     returns, lengths = run(jax.random.key(0))
     found = evaluate(AnglePolicy(), "CartPole-v1", episodes=400)

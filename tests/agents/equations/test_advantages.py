@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from agents.advantages import gae
+from agents.equations.advantages import gae
 
 F, T = False, True
 

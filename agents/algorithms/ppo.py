@@ -16,11 +16,13 @@ import jax.numpy as jnp
 import optax
 from einops import rearrange
 
-from agents.actor_critic import ActorCritic, make_actor_critic
-from agents.advantages import gae
 from agents.agent import Agent, Params
 from agents.configs import PPOConfig
-from agents.rollout import Rollout
+from agents.equations.advantages import gae
+from agents.networks.actor_critic import ActorCritic, make_actor_critic
+from agents.networks.normalised import policy_of
+from agents.training.normalisation import Normaliser, init_normaliser
+from agents.training.rollout import Rollout
 from envs.spec import EnvSpec
 
 
@@ -37,21 +39,29 @@ class Hyperparameters(NamedTuple):
 
     @staticmethod
     def of(config: PPOConfig) -> "Hyperparameters":
-        return Hyperparameters(*(jnp.float32(getattr(config, name)) for name in Hyperparameters._fields))
+        settings = {name: getattr(config, name) for name in Hyperparameters._fields}
+        return Hyperparameters(*(jnp.float32(jnp.inf if x is None else x) for x in settings.values()))
 
 
 class Learner(NamedTuple):
     """What an update changes.
 
     Attributes:
-        params: of the networks.
+        weights: of actor and critic.
         opt_state: Adam's moments.
         num_updates: updates done, int32 scalar.
+        normaliser: running moments.
     """
 
-    params: Params
+    weights: Params
     opt_state: Any
     num_updates: jax.Array
+    normaliser: Normaliser
+
+    @property
+    def params(self) -> Params:
+        """The weights, with what a policy needs to know of the normalisation."""
+        return {**self.weights, **self.normaliser.policy_params()}
 
 
 class Batch(NamedTuple):
@@ -73,20 +83,22 @@ def make_ppo(spec: EnvSpec, config: PPOConfig) -> Agent:
 
 @cache  # the same functions for the same settings, so that what was compiled of them serves again
 def _agent(networks: ActorCritic, config: PPOConfig) -> Agent:
+    policy = policy_of(networks, config.normalise_observations, (networks.observation_size,))
     return Agent(
         config=config,
-        networks=networks,
+        networks=policy,
         hyper=Hyperparameters.of(config),
-        init=lambda key: init_learner(networks, key),
-        act=lambda learner, observation, key: networks.sample(learner.params, observation, key),
+        init=lambda key: init_learner(networks, config, key),
+        act=lambda learner, observation, memory, key, _: policy.sample(learner.params, observation, memory, key),
         update=lambda learner, rollout, key, hyper: update(learner, rollout, key, networks, config, hyper),
     )
 
 
-def init_learner(networks: ActorCritic, key: jax.Array) -> Learner:
-    """Returns fresh parameters and optimiser state."""
-    params = networks.init(key)
-    return Learner(params, optax.scale_by_adam(eps=1e-5).init(params), jnp.int32(0))
+def init_learner(networks: ActorCritic, config: PPOConfig, key: jax.Array) -> Learner:
+    """Returns fresh weights and optimiser state."""
+    weights = networks.init(key)
+    normaliser = init_normaliser(config, (networks.observation_size,))
+    return Learner(weights, optax.scale_by_adam(eps=1e-5).init(weights), jnp.int32(0), normaliser)
 
 
 def update(
@@ -95,7 +107,7 @@ def update(
     """Learns from one rollout ``[T, B, ...]``.
 
     Args:
-        learner: parameters and optimiser state.
+        learner: weights and optimiser state.
         rollout: collected with ``learner.params``.
         key: shuffles the minibatches.
         networks: static.
@@ -109,7 +121,9 @@ def update(
     left = 1.0 - learner.num_updates / config.num_updates if config.anneal else 1.0
     hyper = hyper._replace(learning_rate=hyper.learning_rate * left, clip=hyper.clip * left)
     optimiser = optax.chain(optax.clip_by_global_norm(hyper.max_grad_norm), optax.scale_by_adam(eps=1e-5))
-    batch = make_batch(learner.params, rollout, networks, hyper)
+    # Observations as they were when acted on, or the probabilities would not be those of the actions.
+    normaliser = learner.normaliser.observe_rewards(rollout, hyper.gamma)
+    batch = make_batch(learner.weights, _seen(rollout, normaliser), networks, hyper)
 
     def gradient_step(carry: tuple[Params, Any], rows: Batch) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
         params, opt_state = carry
@@ -123,8 +137,18 @@ def update(
         return jax.lax.scan(gradient_step, carry, _minibatches(batch, epoch_key, config.num_minibatches))
 
     epoch_keys = jax.random.split(key, config.num_epochs)
-    (params, opt_state), metrics = jax.lax.scan(epoch, (learner.params, learner.opt_state), epoch_keys)
-    return Learner(params, opt_state, learner.num_updates + 1), jax.tree.map(jnp.mean, metrics)
+    (weights, opt_state), metrics = jax.lax.scan(epoch, (learner.weights, learner.opt_state), epoch_keys)
+    learner = Learner(weights, opt_state, learner.num_updates + 1, normaliser.observe(rollout))
+    return learner, jax.tree.map(jnp.mean, metrics)
+
+
+def _seen(rollout: Rollout, normaliser: Normaliser) -> Rollout:
+    """Returns a rollout as networks and losses see it."""
+    return rollout._replace(
+        observation=normaliser.observations(rollout.observation),
+        next_observation=normaliser.observations(rollout.next_observation),
+        reward=normaliser.rewards(rollout.reward),
+    )
 
 
 def make_batch(params: Params, rollout: Rollout, networks: ActorCritic, hyper: Hyperparameters) -> Batch:
@@ -154,7 +178,7 @@ def loss(
     weight = batch.weight / jnp.maximum(batch.weight.sum(), 1.0)
     log_prob, entropy = networks.log_prob_and_entropy(params, batch.observation, batch.action)
     ratio = jnp.exp(log_prob - batch.log_prob)
-    advantage = _normalise(batch.advantage, weight)
+    advantage = _normalise(batch.advantage, weight) if config.normalise_advantages else batch.advantage
     clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
     policy_loss = -(weight * jnp.minimum(ratio * advantage, clipped * advantage)).sum()
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from agents.actor_critic import make_actor_critic
-from agents.compiled import make_compiled_training
+from agents.algorithms.ppo import Batch, Hyperparameters, loss, make_ppo
 from agents.configs import PPOConfig
-from agents.hosted import HostCollector, train_hosted
-from agents.ppo import Batch, Hyperparameters, loss, make_ppo
+from agents.networks.actor_critic import make_actor_critic
+from agents.training.compiled import make_compiled_training
+from agents.training.hosted import HostCollector, train_hosted
 from envs.errors import InputError
 from envs.gymnax_adapter import make_classic_control
 from envs.spec import spec_of

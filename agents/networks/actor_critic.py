@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 from gymnasium import spaces
 
-from agents.agent import Params
+from agents.agent import Memory, Params
 from agents.configs import PPOConfig
-from envs.errors import InputError
+from agents.networks.fitting import action_size, observation_size
 from envs.mlp import apply_mlp, init_mlp
 from envs.spec import EnvSpec
 
@@ -55,17 +55,23 @@ class ActorCritic(NamedTuple):
         """Returns logits, or means of the Gaussian, ``[..., A]``."""
         return apply_mlp(params["actor"], observation, self.activation)
 
-    def sample(self, params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
+    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002, the protocol's signature
+        """Returns no memory."""
+        return ()
+
+    def sample(
+        self, params: Params, observation: jax.Array, memory: Memory, key: jax.Array
+    ) -> tuple[jax.Array, Memory]:
         """Returns random actions: ``[...]`` int32, or ``[..., A]`` float32 before clipping."""
         preferences = self.preferences(params, observation)
         if self.discrete:
-            return jax.random.categorical(key, preferences).astype(jnp.int32)
-        return preferences + jnp.exp(params["log_std"]) * jax.random.normal(key, preferences.shape)
+            return jax.random.categorical(key, preferences).astype(jnp.int32), memory
+        return preferences + jnp.exp(params["log_std"]) * jax.random.normal(key, preferences.shape), memory
 
-    def mode(self, params: Params, observation: jax.Array) -> jax.Array:
+    def mode(self, params: Params, observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """Returns the most likely actions, shaped as `sample`'s."""
         preferences = self.preferences(params, observation)
-        return preferences.argmax(-1).astype(jnp.int32) if self.discrete else preferences
+        return preferences.argmax(-1).astype(jnp.int32) if self.discrete else preferences, memory
 
     def log_prob_and_entropy(
         self, params: Params, observation: jax.Array, action: jax.Array
@@ -84,12 +90,5 @@ class ActorCritic(NamedTuple):
 
 def make_actor_critic(spec: EnvSpec, config: PPOConfig) -> ActorCritic:
     """Returns the networks for ``spec``; raises `InputError` for spaces they cannot serve."""
-    observation, action = spec.observation_space, spec.action_space
-    if not (isinstance(observation, spaces.Box) and len(observation.shape) == 1):
-        raise InputError(f"expected a Box of vectors as observation space of {spec.env_id} for PPO, got {observation}")
-    size = observation.shape[0]
-    if isinstance(action, spaces.Discrete):
-        return ActorCritic(size, int(action.n), True, config.hidden, config.activation)
-    if isinstance(action, spaces.Box) and len(action.shape) == 1:
-        return ActorCritic(size, action.shape[0], False, config.hidden, config.activation)
-    raise InputError(f"expected a Discrete or vector Box action space of {spec.env_id} for PPO, got {action}")
+    discrete = isinstance(spec.action_space, spaces.Discrete)
+    return ActorCritic(observation_size(spec), action_size(spec), discrete, config.hidden, config.activation)

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.replay import Replay, Transitions, add, draw, empty_replay, transitions_of
-from agents.rollout import Rollout
+from agents.replay.ring import Replay, Transitions, add, draw, empty_replay
 
-add_in_place = jax.jit(add, donate_argnums=0)
+add_in_place = jax.jit(lambda *given: add(*given)[0], donate_argnums=0)
 
 
 def numbered(first: int, count: int) -> Transitions:
     """Transitions that tell their number in every column."""
     number = np.arange(first, first + count, dtype=np.int32)
     wide = number[:, None] * np.ones(2, np.float32)
-    return Transitions(wide, number, np.float32(number), number % 2 == 0, wide + 0.5)
+    return Transitions(wide, number, np.float32(number), np.float32(number % 2), wide + 0.5)
 
 
 def stored(replay: Replay) -> list[int]:
@@ -37,7 +36,7 @@ def test_it_holds_the_latest_valid_transitions(capacity, data):
     rows = jax.tree.map(lambda x: np.asarray(x)[: len(expected)], replay.rows)
     for column in (rows.observation[:, 0], rows.observation[:, 1], rows.reward, rows.next_observation[:, 1] - 0.5):
         np.testing.assert_array_equal(column, rows.action)
-    np.testing.assert_array_equal(rows.terminated, rows.action % 2 == 0)
+    np.testing.assert_array_equal(rows.discount, rows.action % 2)
 
 
 def test_draws_are_uniform_over_what_is_stored_only():
@@ -54,20 +53,8 @@ def test_a_donated_buffer_is_filled_in_place():
     assert after.rows.observation.unsafe_buffer_pointer() == before
 
 
-def test_a_rollout_becomes_transitions_in_its_order_without_its_resets_and_time_limits():
-    time, rows = jnp.meshgrid(jnp.arange(3), jnp.arange(2), indexing="ij")
-    number = (10 * time + rows).astype(jnp.float32)
-    ends = jnp.zeros((3, 2), bool)
-    rollout = Rollout(
-        number[..., None],
-        number,
-        number,
-        ends.at[1, 0].set(True),
-        ends.at[2, 1].set(True),
-        number[..., None] + 1,
-        ~ends,
-    )
-    found = transitions_of(rollout)
-    np.testing.assert_array_equal(found.reward, [0, 1, 10, 11, 20, 21])
-    np.testing.assert_array_equal(found.next_observation[:, 0], found.action + 1)
-    np.testing.assert_array_equal(found.terminated, [False, False, True, False, False, False])
+def test_places_of_what_was_added_and_of_what_was_not():
+    replay = empty_replay(4, jnp.zeros(2), jnp.int32(0))
+    replay, places = add(replay, numbered(0, 3), np.array([True, False, True]))
+    assert places.tolist() == [0, 4, 1]
+    assert add(replay, numbered(3, 3), np.ones(3, bool))[1].tolist() == [2, 3, 0]

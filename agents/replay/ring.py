@@ -1,6 +1,7 @@
 """A replay buffer as arrays: a ring that is filled and read inside compiled functions.
 
-It holds what actions led to, so that a time limit (truncated, not terminated) is bootstrapped through. Give it away
+It holds what actions led to and what the value there counts, so that a time limit is bootstrapped through and a
+termination is not. Give it away
 (``donate_argnums``) to the jitted function that adds to it, or each call copies it.
 
 Shape legend: ``C`` capacity, ``N`` transitions, ``O`` and ``A`` the shapes of an observation and of an action.
@@ -11,24 +12,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.rollout import Rollout
-
 
 class Transitions(NamedTuple):
-    """Single steps.
+    """Single steps, or sums of several; the value of acting is ``reward + discount * value(next_observation)``.
 
     Attributes:
         observation: ``[N, *O]``, what was acted on.
         action: ``[N, *A]``, as the policy gave it.
-        reward: ``[N]`` float32.
-        terminated: ``[N]`` bool; nothing is worth anything after it.
-        next_observation: ``[N, *O]``, what the action led to, before any reset.
+        reward: ``[N]`` float32, the discounted sum of the steps' rewards.
+        discount: ``[N]`` float32, gamma to the number of steps; 0 after a termination.
+        next_observation: ``[N, *O]``, what the last step led to, before any reset.
     """
 
     observation: jax.Array
     action: jax.Array
     reward: jax.Array
-    terminated: jax.Array
+    discount: jax.Array
     next_observation: jax.Array
 
 
@@ -59,20 +58,20 @@ def empty_replay(capacity: int, observation: jax.Array, action: jax.Array) -> Re
 
     Only their shapes and dtypes matter.
     """
-    example = Transitions(observation, action, jnp.float32(0), jnp.bool_(False), observation)
+    example = Transitions(observation, action, jnp.float32(0), jnp.float32(0), observation)
     rows = jax.tree.map(lambda x: jnp.zeros((capacity, *jnp.shape(x)), jnp.result_type(x)), example)
     return Replay(rows, jnp.int32(0))
 
 
-def add(replay: Replay, transitions: Transitions, valid: jax.Array) -> Replay:
+def add(replay: Replay, transitions: Transitions, valid: jax.Array) -> tuple[Replay, jax.Array]:
     """Returns the buffer with those of ``transitions`` that are ``valid`` ``[N]`` in place of its oldest ones.
 
-    At most ``C`` may be added at once.
+    The second value is where each was put ``[N]``: ``C`` for those that are not valid. At most ``C`` may be added.
     """
     position = (replay.num_added + jnp.cumsum(valid) - 1) % replay.capacity
     place = jnp.where(valid, position, replay.capacity)  # beyond the end: dropped
     rows = jax.tree.map(lambda old, new: old.at[place].set(new, mode="drop"), replay.rows, transitions)
-    return Replay(rows, replay.num_added + valid.sum(dtype=jnp.int32))
+    return Replay(rows, replay.num_added + valid.sum(dtype=jnp.int32)), place
 
 
 def draw(replay: Replay, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
@@ -83,11 +82,3 @@ def draw(replay: Replay, key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 def take(replay: Replay, indices: jax.Array) -> Transitions:
     """Returns the transitions at ``indices`` ``[N]``."""
     return jax.tree.map(lambda rows: rows[indices], replay.rows)
-
-
-def transitions_of(rollout: Rollout) -> Transitions:
-    """Returns the steps of a rollout ``[T, B, ...]`` as ``[T * B, ...]``, oldest first."""
-    columns = Transitions(
-        rollout.observation, rollout.action, rollout.reward, rollout.terminated, rollout.next_observation
-    )
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), columns)

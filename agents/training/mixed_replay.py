@@ -10,10 +10,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from agents.algorithms.sac import Brain, Hyperparameters, gradient_step
 from agents.configs import SACConfig
-from agents.replay import Replay, Transitions, draw, take
-from agents.sac import Brain, Hyperparameters, gradient_step
-from agents.sac_networks import SACNetworks
+from agents.networks.soft_actor_critic import SACNetworks
+from agents.replay.ring import Replay, Transitions, draw, take
 
 
 @partial(jax.jit, static_argnames=("networks", "config", "num_steps", "num_real"))
@@ -42,7 +42,7 @@ def learn_from_both(
         num_real: real rows in a minibatch, from 0 to ``N``, static.
 
     Returns:
-        The new networks and the means of `agents.sac.loss`'s metrics.
+        The new networks and the means of `agents.algorithms.sac.loss`'s metrics.
     """
 
     def one_step(brain: Brain, step_key: jax.Array) -> tuple[Brain, dict[str, jax.Array]]:
@@ -51,7 +51,8 @@ def learn_from_both(
         dreamt = draw(imagined, imagined_key, (config.batch_size - num_real,))
         rows = (jax.tree.map(lambda x: x[seen], real), take(imagined, dreamt))
         batch = jax.tree.map(lambda *parts: jnp.concatenate(parts), *rows)
-        return gradient_step(brain, batch, learn_key, networks, hyper)
+        brain, _, metrics = gradient_step(brain, batch, jnp.ones(config.batch_size), learn_key, networks, hyper)
+        return brain, metrics
 
     brain, metrics = jax.lax.scan(one_step, brain, jax.random.split(key, num_steps))
     return brain, jax.tree.map(jnp.mean, metrics)

@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
 
-from agents.squashed_gaussian import sample_squashed, squashed_log_prob
+from agents.networks.squashed_gaussian import sample_squashed, squashed_log_prob
 
 RAW = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
 MEAN = np.random.default_rng(1).normal(size=(50, 3)).astype(np.float32)

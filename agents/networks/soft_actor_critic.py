@@ -10,13 +10,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from gymnasium import spaces
 
-from agents.agent import Params
+from agents.agent import Memory, Params
 from agents.configs import SACConfig
-from agents.squashed_gaussian import sample_squashed
-from envs.errors import InputError
+from agents.networks.fitting import action_bounds, action_size, observation_size
+from agents.networks.squashed_gaussian import sample_squashed
 from envs.mlp import apply_mlp, init_mlp
 from envs.spec import EnvSpec
 
@@ -60,17 +59,23 @@ class SACNetworks(NamedTuple):
             inputs, outputs = self.observation_size, self.action_size
         return jax.vmap(lambda one: init_mlp(one, (inputs, *self.hidden, outputs)))(jax.random.split(key))
 
-    def sample(self, params: Params, observation: jax.Array, key: jax.Array) -> jax.Array:
+    def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002, the protocol's signature
+        """Returns no memory."""
+        return ()
+
+    def sample(
+        self, params: Params, observation: jax.Array, memory: Memory, key: jax.Array
+    ) -> tuple[jax.Array, Memory]:
         """Returns random actions: ``[...]`` int32, or ``[..., A]`` float32 inside the bounds."""
         if self.discrete:
-            return jax.random.categorical(key, self._outputs(params, observation)).astype(jnp.int32)
-        return self._scaled(sample_squashed(*self._gaussian(params, observation), key)[0])
+            return jax.random.categorical(key, self._outputs(params, observation)).astype(jnp.int32), memory
+        return self._scaled(sample_squashed(*self._gaussian(params, observation), key)[0]), memory
 
-    def mode(self, params: Params, observation: jax.Array) -> jax.Array:
+    def mode(self, params: Params, observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """Returns the most likely actions, or the squashed means, shaped as `sample`'s."""
         if self.discrete:
-            return self._outputs(params, observation).argmax(-1).astype(jnp.int32)
-        return self._scaled(jnp.tanh(self._gaussian(params, observation)[0]))
+            return self._outputs(params, observation).argmax(-1).astype(jnp.int32), memory
+        return self._scaled(jnp.tanh(self._gaussian(params, observation)[0])), memory
 
     def uniform(self, observation: jax.Array, key: jax.Array) -> jax.Array:
         """Returns uniformly random actions, shaped as `sample`'s."""
@@ -124,15 +129,7 @@ class SACNetworks(NamedTuple):
 
 def make_sac_networks(spec: EnvSpec, config: SACConfig) -> SACNetworks:
     """Returns the networks for ``spec``; raises `InputError` for spaces they cannot serve."""
-    observation, action = spec.observation_space, spec.action_space
-    if not (isinstance(observation, spaces.Box) and len(observation.shape) == 1):
-        raise InputError(f"expected a Box of vectors as observation space of {spec.env_id} for SAC, got {observation}")
-    size = observation.shape[0]
-    if isinstance(action, spaces.Discrete):
-        return SACNetworks(size, int(action.n), (), (), config.hidden, config.activation)
-    if isinstance(action, spaces.Box) and len(action.shape) == 1:
-        if np.isfinite(action.low).all() and np.isfinite(action.high).all() and (action.low < action.high).all():
-            low, high = tuple(action.low.tolist()), tuple(action.high.tolist())
-            return SACNetworks(size, action.shape[0], low, high, config.hidden, config.activation)
-        raise InputError(f"expected finite bounds of {spec.env_id}'s actions for SAC, low below high, got {action}")
-    raise InputError(f"expected a Discrete or vector Box action space of {spec.env_id} for SAC, got {action}")
+    size, actions = observation_size(spec), action_size(spec)
+    discrete = isinstance(spec.action_space, spaces.Discrete)
+    low, high = ((), ()) if discrete else action_bounds(spec)
+    return SACNetworks(size, actions, low, high, config.hidden, config.activation)

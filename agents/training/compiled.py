@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Learner, Params, PolicyNetworks, to_env_action
+from agents.agent import Agent, Learner, Memory, Params, PolicyNetworks, fresh_where, to_env_action
 from agents.configs import AgentConfig
-from agents.rollout import EpisodeTally, Rollout
 from agents.table import make_agent
+from agents.training.rollout import EpisodeTally, Rollout
 from envs.functional import EnvState, FunctionalEnv, step_auto_reset
 from envs.functional import Params as EnvParams
 
@@ -25,6 +25,8 @@ class TrainState(NamedTuple):
         learner: of the agent.
         env_state: states of the ``B`` environments.
         observation: what to act on next ``[B, *O]``.
+        started: whether it is an episode's first ``[B]``.
+        memory: of the policy ``[B, ...]``.
         tally: returns of the episodes.
         key: source of all randomness to come.
     """
@@ -32,6 +34,8 @@ class TrainState(NamedTuple):
     learner: Learner
     env_state: EnvState
     observation: jax.Array
+    started: jax.Array
+    memory: Memory
     tally: EpisodeTally
     key: jax.Array
 
@@ -63,12 +67,13 @@ def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledT
         learner_key, reset_key, key = jax.random.split(key, 3)
         reset_keys = jax.random.split(reset_key, config.num_envs)
         observation, env_state = jax.vmap(env.reset, in_axes=(0, None))(reset_keys, env_params)
-        learner = agent.init(learner_key)
-        return TrainState(learner, env_state, observation, EpisodeTally.empty(config.num_envs), key)
+        started, memory = jnp.ones(config.num_envs, bool), agent.networks.initial_memory(config.num_envs)
+        tally = EpisodeTally.empty(config.num_envs)
+        return TrainState(agent.init(learner_key), env_state, observation, started, memory, tally, key)
 
     def one_update(state: TrainState, env_params: EnvParams, hyper: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         collect_key, update_key, key = jax.random.split(state.key, 3)
-        state, rollout = collect(state._replace(key=collect_key), env, env_params, agent)
+        state, rollout = collect(state._replace(key=collect_key), env, env_params, agent, hyper)
         learner, metrics = agent.update(state.learner, rollout, update_key, hyper)
         metrics = {**metrics, "episode_return": state.tally.total / state.tally.num_episodes}
         tally = EpisodeTally.empty(config.num_envs)._replace(running=state.tally.running)
@@ -85,22 +90,31 @@ def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledT
     return CompiledTraining(agent.networks, agent.hyper, init, advance, train)
 
 
-def collect(state: TrainState, env: FunctionalEnv, env_params: EnvParams, agent: Agent) -> tuple[TrainState, Rollout]:
+def collect(
+    state: TrainState, env: FunctionalEnv, env_params: EnvParams, agent: Agent, hyper: Any
+) -> tuple[TrainState, Rollout]:
     """Steps every environment ``config.num_steps`` times as the agent acts now."""
-    config = agent.config
+    config, memory_before = agent.config, state.memory
+    valid = jnp.ones(config.num_envs, bool)
 
     def step(state: TrainState, key: jax.Array) -> tuple[TrainState, Rollout]:
         act_key, step_key = jax.random.split(key)
-        action = agent.act(state.learner, state.observation, act_key)
+        memory = fresh_where(state.started, state.memory, agent.networks)
+        action, memory = agent.act(state.learner, state.observation, memory, act_key, hyper)
         step_keys = jax.random.split(step_key, config.num_envs)
         after = jax.vmap(lambda k, s, a: step_auto_reset(env, k, s, a, env_params))(
             step_keys, state.env_state, to_env_action(env.spec, action)
         )
         rollout = Rollout(
             state.observation, action, after.reward, after.terminated, after.truncated, after.final_observation,
-            jnp.ones(config.num_envs, bool),
+            valid, state.started,
         )  # fmt: skip
-        tally = state.tally.add(after.reward, after.terminated | after.truncated)
-        return state._replace(env_state=after.state, observation=after.observation, tally=tally), rollout
+        ended = after.terminated | after.truncated
+        tally = state.tally.add(after.reward, ended)
+        state = state._replace(
+            env_state=after.state, observation=after.observation, started=ended, memory=memory, tally=tally
+        )
+        return state, rollout
 
-    return jax.lax.scan(step, state, jax.random.split(state.key, config.num_steps))
+    state, rollout = jax.lax.scan(step, state, jax.random.split(state.key, config.num_steps))
+    return state, rollout._replace(memory=memory_before)

@@ -3,7 +3,7 @@
 Shape legend: ``T`` time, ``B`` environments, ``O`` and ``A`` the shapes of an observation and of an action.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ class Rollout(NamedTuple):
         truncated: ``[T, B]`` bool.
         next_observation: ``[T, B, *O]``, what the action led to, before any reset.
         valid: ``[T, B]`` bool, False where a vector environment spent the step on resetting itself.
+        started: ``[T, B]`` bool, True where the observation is an episode's first: the policy's memory starts afresh.
+        memory: the policy's memory before the first step ``[B, ...]``.
     """
 
     observation: jax.Array
@@ -29,6 +31,8 @@ class Rollout(NamedTuple):
     truncated: jax.Array
     next_observation: jax.Array
     valid: jax.Array
+    started: jax.Array
+    memory: Any = ()
 
 
 class EpisodeTally(NamedTuple):

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from agents.agent import Agent, Learner, to_env_action
+from agents.agent import Agent, Learner, Memory, PolicyNetworks, fresh_where, to_env_action
 from agents.configs import AgentConfig
-from agents.rollout import Rollout
 from agents.table import make_agent
+from agents.training.rollout import Rollout
 from envs.errors import InputError
 from envs.spec import EnvSpec
 
@@ -43,29 +43,37 @@ class HostCollector:
             raise InputError(f"expected {env} to tell its autoreset_mode in its metadata, found none")
         self._mode = env.metadata["autoreset_mode"]
         self._observation = np.array(env.reset(seed=seed)[0])
-        self._resetting = np.zeros(env.num_envs, bool)
+        self._resetting, self._started = np.zeros(env.num_envs, bool), np.ones(env.num_envs, bool)
         self._running = np.zeros(env.num_envs)
-        self._spec, self._act = spec, _compiled_act(agent.act, config.num_steps)
+        self._memory = agent.networks.initial_memory(env.num_envs)
+        self._spec, self._hyper, self._act = (
+            spec,
+            agent.hyper,
+            _compiled_act(agent.act, agent.networks, config.num_steps),
+        )
 
     def collect(self, learner: Learner, key: jax.Array) -> tuple[Rollout, list[float]]:
         """Returns ``[num_steps, num_envs, ...]`` steps and the returns of the episodes that ended in them."""
-        steps, finished = [], []
+        steps, finished, memory = [], [], self._memory
         for step in range(self._num_steps):
-            action = np.asarray(self._act(learner, self._observation, key, step))
+            before, started = self._observation, self._started
+            chosen, self._memory = self._act(learner, before, self._memory, started, key, step, self._hyper)
+            action = np.asarray(chosen)
             outcome = self._env.step(to_env_action(self._spec, action))
             observation, reward, terminated, truncated, info = outcome
             _require_finite(observation, reward, self._env)
             ended, valid = terminated | truncated, ~self._resetting
             next_observation = self._ended_in(observation, ended, info)
-            before = self._observation
-            steps.append((before, action, reward.astype(np.float32), terminated, truncated, next_observation, valid))
+            reward = reward.astype(np.float32)
+            steps.append((before, action, reward, terminated, truncated, next_observation, valid, started))
             self._running += np.where(valid, reward, 0.0)
             finished.extend(self._running[ended].tolist())
             self._running[ended] = 0.0
             self._observation = self._start_of_next(observation, ended)
+            self._started = ~valid if self._mode == AutoresetMode.NEXT_STEP else ended
             self._resetting = ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
         columns: list[Any] = [np.stack(column) for column in zip(*steps, strict=True)]
-        return Rollout(*columns), finished
+        return Rollout(*columns)._replace(memory=memory), finished
 
     def _ended_in(self, observation: np.ndarray, ended: np.ndarray, info: dict) -> np.ndarray:
         """What each action led to: with SAME_STEP an ended row already shows the next episode's start."""
@@ -82,12 +90,26 @@ class HostCollector:
 
 
 @cache
-def _compiled_act(act: Callable[..., jax.Array], num_steps: int) -> Callable[..., jax.Array]:
-    """Returns ``(learner, observation, key, step) -> action``."""
+def _compiled_act(
+    agent_act: Callable[..., tuple[jax.Array, Memory]], networks: PolicyNetworks, num_steps: int
+) -> Callable[..., tuple[jax.Array, Memory]]:
+    """Returns ``(learner, observation, memory, started, key, step, hyper) -> (action, memory)``."""
+
     # The key is split here, not by the caller: each operation outside of a compiled function costs as much as this.
-    return jax.jit(
-        lambda learner, observation, key, step: act(learner, observation, jax.random.split(key, num_steps)[step])
-    )
+    @jax.jit
+    def act(
+        learner: Learner,
+        observation: jax.Array,
+        memory: Memory,
+        started: jax.Array,
+        key: jax.Array,
+        step: jax.Array,
+        hyper: Any,
+    ) -> tuple[jax.Array, Memory]:
+        memory = fresh_where(started, memory, networks)
+        return agent_act(learner, observation, memory, jax.random.split(key, num_steps)[step], hyper)
+
+    return act
 
 
 @cache

@@ -11,13 +11,13 @@ from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.agent_policy import AgentPolicy, load_policy, save_policy
-from agents.compiled import make_compiled_training
+from agents.algorithms.sac import critic_target, gradient_step, hyperparameters_of, init_brain, loss, make_sac
 from agents.configs import SACConfig
-from agents.hosted import train_hosted
-from agents.replay import Transitions
-from agents.rollout import Rollout
-from agents.sac import critic_target, gradient_step, hyperparameters_of, init_brain, loss, make_sac
-from agents.sac_networks import make_sac_networks
+from agents.networks.soft_actor_critic import make_sac_networks
+from agents.replay.ring import Transitions
+from agents.training.compiled import make_compiled_training
+from agents.training.hosted import train_hosted
+from agents.training.rollout import Rollout
 from envs.errors import InputError
 from envs.evaluate import evaluate
 from envs.spec import EnvSpec, spec_of
@@ -114,7 +114,7 @@ def test_compiled_values_of_probes(learners, probe_type, values):
 
 def test_the_policy_learns_which_action_pays_where(learners):
     networks, learner = learners[probes.RewardByAction]
-    assert networks.mode(learner.params, jnp.array([[1.0], [-1.0]])).tolist() == [1, 0]
+    assert networks.mode(learner.params, jnp.array([[1.0], [-1.0]]), ())[0].tolist() == [1, 0]
     assert worth(networks, learner, 1.0, 0) == pytest.approx([0.0] * 2, abs=0.1)
     assert worth(networks, learner, 1.0, 1) == pytest.approx([1.0] * 2, abs=0.1)
 
@@ -134,7 +134,7 @@ def test_hosted_values_in_every_autoreset_mode(mode):
 
 def test_continuous_actions_reach_their_target_and_the_bounds():
     networks, learner, _ = train(HitTheTarget(), target_entropy=-3.0)
-    found = networks.mode(learner.params, jnp.array([[1.0], [-1.0]]))[:, 0]
+    found = networks.mode(learner.params, jnp.array([[1.0], [-1.0]]), ())[0][:, 0]
     np.testing.assert_allclose(found, [2.0, -1.0], atol=0.25)
 
 
@@ -158,8 +158,10 @@ def test_critic_targets_by_hand(spec):
     brain = brain._replace(targets=jax.tree.map(lambda x: 2 * x + 0.1, brain.targets))  # others than the critics
     observation = RNG.uniform(-1, 1, (2, 6, 3)).astype(np.float32)
     reward, terminated = RNG.normal(size=6).astype(np.float32), np.array([0, 1, 0, 0, 1, 0], bool)
-    batch = Transitions(observation[0], jnp.zeros(6, jnp.int32), reward, terminated, observation[1])
-    found = critic_target(brain, batch, jax.random.key(7), networks, hyperparameters_of(config, networks))
+    batch = Transitions(
+        observation[0], jnp.zeros(6, jnp.int32), reward, np.where(terminated, 0, np.float32(0.9)), observation[1]
+    )
+    found = critic_target(brain, batch, jax.random.key(7), networks)
     value = values_by_hand(brain, networks, observation[1], 0.3)
     np.testing.assert_allclose(found, reward + 0.9 * np.where(terminated, 0, value), rtol=1e-5, atol=1e-5)
 
@@ -190,15 +192,17 @@ def test_each_loss_moves_its_own_parameters_only(spec):
     brain, hyper = init_brain(networks, config, jax.random.key(0)), hyperparameters_of(config, networks)
     observation = jnp.asarray(RNG.uniform(-1, 1, (6, 3)), jnp.float32)
     action = networks.uniform(observation, jax.random.key(1))
-    batch = Transitions(observation, action, jnp.zeros(6), jnp.zeros(6, bool), observation)
+    batch = Transitions(observation, action, jnp.zeros(6), jnp.full(6, 0.99), observation)
 
     @jax.jit
     def gradient(target):
         learned = (brain.params, brain.critics, brain.log_temperature)
-        return jax.grad(loss, has_aux=True)(learned, batch, target, jax.random.key(2), networks, hyper)
+        weight = jnp.ones(6)
+        return jax.grad(loss, has_aux=True)(learned, batch, target, weight, jax.random.key(2), networks, hyper)
 
     q_values = networks.q_values(brain.critics, observation, action)
-    (actor, critics, temperature), metrics = gradient(q_values[0])
+    (actor, critics, temperature), (errors, metrics) = gradient(q_values[0])
+    np.testing.assert_allclose(errors, 0.5 * np.abs(q_values[1] - q_values[0]), rtol=1e-4)
     assert all(np.abs(leaf[0]).max() < 1e-6 for leaf in jax.tree.leaves(critics))  # this critic has no error
     assert all(np.abs(leaf[1]).max() > 0 for leaf in jax.tree.leaves(critics))
     assert metrics["critic_loss"] == pytest.approx(float(0.5 * ((q_values[1] - q_values[0]) ** 2).mean()), rel=1e-4)
@@ -212,9 +216,9 @@ def test_target_critics_follow_and_the_step_is_adams():
     networks = make_sac_networks(BOX, config)
     brain, hyper = init_brain(networks, config, jax.random.key(0)), hyperparameters_of(config, networks)
     observation = jnp.asarray(RNG.uniform(-1, 1, (6, 3)), jnp.float32)
-    batch = Transitions(observation, jnp.zeros((6, 2)), jnp.ones(6), jnp.zeros(6, bool), observation)
+    batch = Transitions(observation, jnp.zeros((6, 2)), jnp.ones(6), jnp.full(6, 0.99), observation)
     step = jax.jit(gradient_step, static_argnames="networks")
-    after, _ = step(brain, batch, jax.random.key(1), networks=networks, hyper=hyper)
+    after, _, _ = step(brain, batch, jnp.ones(6), jax.random.key(1), networks=networks, hyper=hyper)
     jax.tree.map(
         lambda old, new, target: np.testing.assert_allclose(target, 0.75 * old + 0.25 * new, rtol=1e-4, atol=1e-6),
         brain.targets, after.critics, after.targets,
@@ -234,9 +238,9 @@ def test_default_target_entropies():
 
 
 def rollout_of(agent, observation: jax.Array, key: jax.Array) -> Rollout:
-    action = agent.act(agent.init(key), observation, key)
+    action, _ = agent.act(agent.init(key), observation, (), key, agent.hyper)
     ends = jnp.zeros(observation.shape[:1], bool)
-    columns = (observation, action, jnp.ones(len(observation)), ends, ends, observation, ~ends)
+    columns = (observation, action, jnp.ones(len(observation)), ends, ends, observation, ~ends, ends)
     return Rollout(*(column[None] for column in columns))
 
 
@@ -255,8 +259,9 @@ def test_it_acts_at_random_and_does_not_learn_until_it_is_warm():
     jax.tree.map(np.testing.assert_array_equal, learner.brain, start.brain)
     learner, metrics = update(learner, rollout, jax.random.key(3), agent.hyper)
     assert np.isfinite(list(metrics.values())).all()
-    acted = agent.act(learner, jnp.zeros((50, 3)), jax.random.key(1))
-    np.testing.assert_array_equal(acted, agent.networks.sample(learner.params, jnp.zeros((50, 3)), jax.random.key(1)))
+    given = (jnp.zeros((50, 3)), (), jax.random.key(1))
+    acted, _ = agent.act(learner, *given, agent.hyper)
+    np.testing.assert_array_equal(acted, agent.networks.sample(learner.params, *given)[0])
 
 
 def test_rows_of_a_vmap_over_seeds_are_its_single_runs():
@@ -298,9 +303,9 @@ def test_settings_out_of_range_are_named(name, value):
 @pytest.mark.parametrize(
     ("observation", "action", "told"),
     [
-        (spaces.Discrete(3), spaces.Discrete(2), "a Box of vectors as observation space of Toy-v0 for SAC"),
+        (spaces.Discrete(3), spaces.Discrete(2), "a Box of vectors as observation space of Toy-v0"),
         (BOX.observation_space, spaces.Box(-np.inf, 1.0, (1,)), "finite bounds of Toy-v0's actions"),
-        (BOX.observation_space, spaces.MultiBinary(3), "a Discrete or vector Box action space of Toy-v0 for SAC"),
+        (BOX.observation_space, spaces.MultiBinary(3), "a Discrete or vector Box action space of Toy-v0"),
     ],
 )
 def test_spaces_that_sac_cannot_serve_are_refused(observation, action, told):

@@ -1,0 +1,1 @@
+"""What an agent's parameters are and what its networks compute."""

@@ -1,0 +1,1 @@
+"""Training an agent: collecting (compiled or on the host), learning from logs, and what lies between."""
