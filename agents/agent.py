@@ -6,7 +6,7 @@ functional environments inside one compiled function, `agents/training/hosted.py
 Shape legend: ``B`` rows, ``...`` any batch axes, ``O`` and ``A`` the shapes of an observation and of an action.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
@@ -30,7 +30,7 @@ Memory = Any
 """What a policy carries from step to step of an episode: a pytree of ``[B, ...]`` arrays, ``()`` where it has none."""
 
 
-class PolicyNetworks(Protocol):
+class PolicyNetworks(Hashable, Protocol):
     """A policy's networks as functions of their parameters; hashable, so that they can be static arguments of jit."""
 
     def init(self, key: jax.Array) -> Params:

@@ -1,5 +1,6 @@
 """A trained agent as a `Policy`, and as an artifact on disk."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -70,11 +71,20 @@ def _act(
     return to_env_action(spec, action), state
 
 
-def save_policy(path: Path | str, policy: AgentPolicy, provenance: dict[str, Any], overwrite: bool = False) -> None:
-    """Writes a policy as an artifact of kind ``policy``, whose family is the name of its algorithm."""
+def save_policy(
+    path: Path | str,
+    policy: AgentPolicy,
+    provenance: dict[str, Any],
+    overwrite: bool = False,
+    beside: Mapping[str, str | bytes] | None = None,
+) -> None:
+    """Writes a policy as an artifact of kind ``policy``, whose family is the name of its algorithm.
+
+    What is ``beside`` it are files by their names, see `envs.artifact.save_artifact`.
+    """
     tensors, config = flatten_tensors(policy.params), asdict(policy.config)
     family = name_of(policy.config)
-    save_artifact(path, Artifact("policy", family, policy.spec, config, tensors, provenance), overwrite)
+    save_artifact(path, Artifact("policy", family, policy.spec, config, tensors, provenance), overwrite, beside)
 
 
 def load_policy(path: Path | str, stochastic: bool = False) -> AgentPolicy:

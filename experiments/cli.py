@@ -7,14 +7,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from dataclasses import replace
+from itertools import pairwise
+from typing import Any, TypeVar
 
 import tyro
 
+from agents.configs import CONFIGS
 from envs.errors import InputError
-from experiments.commands import COMMANDS, Command, Fit, Offline, Transfer
+from experiments.agent_presets import agent_preset
+from experiments.commands import COMMANDS, Command, Fit, Offline, Train, Transfer
 from experiments.presets import preset
 from experiments.signals import Terminated
+from experiments.world_names import env_id_of
 
+_C = TypeVar("_C", bound=Command)
 _DESCRIPTION = (
     "Learned world models and evolved synthetic environments for reinforcement learning, "
     "judged on the real environment."
@@ -27,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hint = ""
     try:
         command = parse(arguments)
-        hint = "; with --resume it goes on where it stopped" if isinstance(command, Fit | Offline | Transfer) else ""
+        resumable = isinstance(command, Fit | Train | Offline | Transfer)
+        hint = "; with --resume it goes on where it stopped" if resumable else ""
         command.run()
     except InputError as error:
         print(f"simulacra: {error}", file=sys.stderr)
@@ -81,27 +88,39 @@ def _mistake_behind(error: BaseException | None) -> InputError | None:
 
 
 def _parse(arguments: Sequence[str]) -> Command:
+    # What names a set of defaults is looked up first, so that every setting can be an option with its default.
     if arguments and arguments[0] == "transfer":
-        # The preset is looked up first, so that every one of its settings can be an option whose default it gives.
-        return tyro.cli(
-            Transfer,
-            args=list(arguments[1:]),
-            default=_transfer_from_preset(arguments),
-            prog="simulacra transfer",
-            description=Transfer.__doc__,
-        )
+        name = _given(arguments, "--preset", "cartpole")
+        return _parse_one(Transfer, replace(Transfer(out=tyro.MISSING), preset=name, config=preset(name)), arguments)
+    if arguments and arguments[0] == "train":
+        algorithm = _given(arguments, "--algorithm", "ppo")
+        settings = agent_preset(env_id_of(_given(arguments, "--world", "")), algorithm)
+        default: Train = Train(tyro.MISSING, tyro.MISSING, settings, algorithm)
+        train: Any = Train[type(settings)]  # type: ignore[misc]
+        command: Command = _parse_one(train, default, arguments)
+        return command
     choices: dict[str, Callable[..., Command]] = dict(COMMANDS)
-    command: Command = tyro.extras.subcommand_cli_from_dict(
+    chosen: Command = tyro.extras.subcommand_cli_from_dict(
         choices, args=list(arguments), prog="simulacra", description=_DESCRIPTION, sort_subcommands=False
     )
-    return command
+    return chosen
 
 
-def _transfer_from_preset(arguments: Sequence[str]) -> Transfer:
-    name = "cartpole"
-    for i, argument in enumerate(arguments):
-        if argument == "--preset" and i + 1 < len(arguments):
-            name = arguments[i + 1]
-        elif argument.startswith("--preset="):
-            name = argument.removeprefix("--preset=")
-    return replace(Transfer(out=tyro.MISSING), preset=name, config=preset(name))
+def _parse_one(command: type[_C], default: _C, arguments: Sequence[str]) -> _C:
+    name = arguments[0]
+    description = f"{COMMANDS[name].__doc__}"
+    if name == "train":
+        description += f" Algorithms: {', '.join(sorted(CONFIGS))}; --algorithm NAME --help shows the settings of one."
+    return tyro.cli(command, args=list(arguments[1:]), default=default, prog=f"simulacra {name}",
+                    description=description)  # fmt: skip
+
+
+def _given(arguments: Sequence[str], option: str, otherwise: str) -> str:
+    """Returns the last value of an option as it was written."""
+    value = otherwise
+    for argument, following in pairwise([*arguments, ""]):
+        if argument == option:
+            value = following
+        elif argument.startswith(f"{option}="):
+            value = argument.removeprefix(f"{option}=")
+    return value

@@ -3,11 +3,11 @@
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
-from agents.configs import PPOConfig, SACConfig
+from agents.configs import AgentConfig, PPOConfig
 from envs.errors import InputError
 from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, TransferConfig
 from experiments.presets import CARTPOLE
@@ -135,40 +135,47 @@ class Evolve:
               f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
 
 
+Settings = TypeVar("Settings", bound=AgentConfig)
+
+
 @dataclass(frozen=True)
-class Train:
+class Train(Generic[Settings]):
     """Train an agent on a real environment, a world model or a bandit."""
 
     world: str
     """Gymnasium id, or the folder of a world model or synthetic environment"""
     out: Path
-    """folder to make"""
-    algorithm: Literal["ppo", "sac"] = "ppo"
-    """the agent, whose settings are those below under its name"""
-    ppo: PPOConfig = field(default_factory=PPOConfig)
-    sac: SACConfig = field(default_factory=SACConfig)
+    """folder to make; training works in a folder of this name with .train behind it"""
+    agent: Settings
+    """settings of the agent; by default those tuned for the environment, or the algorithm's own"""
+    algorithm: str = "ppo"
+    """the agent, whose settings are those below; its names are above"""
     imagination: EpisodeConfig = ANYWHERE
     seed: int = 0
     """fixes the training"""
+    resume: bool = False
+    """go on with the training that is there, or start a new one where there is none"""
     overwrite: bool = False
-    """replace a policy that is there"""
+    """replace a policy, or an unfinished training, that is there"""
 
+    @sigterm_raises()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
+        from envs.work_folder import require_one_choice
 
-        require_artifact_place(self.out, self.overwrite)
-        from agents.agent_policy import save_policy
+        require_one_choice(self.resume, self.overwrite)
+        require_artifact_place(self.out, self.overwrite or self.resume)
         from envs.threads import torch_threads
-        from experiments.train import provenance_of, train
-        from experiments.worlds import open_world
+        from experiments.train_policy import train_policy
 
         with torch_threads(1):
-            agent = self.sac if self.algorithm == "sac" else self.ppo
-            training = train(open_world(self.world, self.imagination), agent, [self.seed], self.algorithm.upper())
-        provenance = {**provenance_of(self.world, training), "seed": self.seed}
-        save_policy(self.out, training.policies[0], provenance, self.overwrite)
-        curve = training.curve
-        print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.returns[0][-1]:.1f}")
+            curve = train_policy(
+                self.world, self.out, self.agent, self.seed, self.imagination, self.resume, self.overwrite
+            )
+        if curve is None:
+            print(f"the policy at {self.out} is complete; nothing is left to do")
+        else:
+            print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.returns[0][-1]:.1f}")
 
 
 @dataclass(frozen=True)
@@ -276,7 +283,7 @@ class Inspect:
         print("\n".join(inspect_lines(self.path, as_json=self.format == "json")))
 
 
-Command = Collect | Fit | Evolve | Train | Evaluate | Offline | Transfer | Inspect
+Command = Collect | Fit | Evolve | Train[Any] | Evaluate | Offline | Transfer | Inspect
 COMMANDS: dict[str, type[Command]] = {
     "collect": Collect,
     "fit": Fit,

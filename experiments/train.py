@@ -1,7 +1,9 @@
 """Training an agent on any world, several seeds, with learning curves measured on the real environment's dynamics."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,13 @@ from tqdm import tqdm
 from agents.agent import Memory, Params, to_env_action
 from agents.agent_policy import AgentPolicy, save_policy
 from agents.configs import AgentConfig
-from agents.table import make_networks
+from agents.table import make_agent, make_networks
 from agents.training.compiled import make_compiled_training
-from agents.training.hosted import train_hosted
+from agents.training.hosted import start_hosted, train_hosted, updates_per_part
 from envs.errors import InputError, require
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
+from experiments.train_folder import Point, TrainFolder
 from experiments.worlds import FUNCTIONAL_COPIES, World
 
 _CURVE_POINTS = 20
@@ -50,10 +53,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Training:
-    """Trained policies, one a seed, and their learning curve."""
+    """Trained policies, one a seed, their learning curve, and all that was measured at its points."""
 
     policies: list[AgentPolicy]
     curve: Curve
+    points: list[Point] = field(default_factory=list)
 
     def save(self, stem: Path, seeds: Sequence[int], provenance: dict[str, Any]) -> None:
         """Writes the policies as the folders ``<stem>-seed<seed>``, replacing older ones."""
@@ -61,7 +65,13 @@ class Training:
             save_policy(f"{stem}-seed{seed}", policy, {**provenance, "seed": seed}, overwrite=True)
 
 
-def train(world: World, config: AgentConfig, seeds: Sequence[int], progress: str | None = None) -> Training:
+def train(
+    world: World,
+    config: AgentConfig,
+    seeds: Sequence[int],
+    progress: str | None = None,
+    folder: TrainFolder | None = None,
+) -> Training:
     """Trains one agent a seed.
 
     Args:
@@ -69,32 +79,30 @@ def train(world: World, config: AgentConfig, seeds: Sequence[int], progress: str
         config: of the agent, which it thereby chooses; ``total_steps`` is for each seed.
         seeds: at least one.
         progress: title of a progress bar, or None for no bar.
+        folder: keeps checkpoints and metrics, and has those of the training that is resumed.
 
     Raises:
-        InputError: spaces that the agent cannot serve, a seed out of range, or a training that diverged.
+        InputError: spaces that the agent cannot serve, a seed out of range, a checkpoint of another training, or a
+            training that diverged.
     """
     for seed in seeds:
         require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
-    run = _train_compiled if world.functional else _train_hosted
-    points, finals = [], []
-    total = config.num_updates * config.steps_per_update * len(seeds)
-    with tqdm(total=total, desc=progress, unit="step", unit_scale=True, disable=progress is None, leave=False) as bar:
-        for steps, row, returns, final in run(world, config, seeds):
-            points.append((steps, row, returns))
-            bar.update(total * len(points) // (_num_points(config) * len(seeds)) - bar.n)
-            bar.set_postfix_str(f"return {returns:.0f}", refresh=False)
-            if final is not None:
-                require_sound(final, seeds[row], steps)
-                finals.append(final)
+    run, folder = _train_compiled if world.functional else _train_hosted, folder or TrainFolder()
+    total, points = config.num_updates * config.steps_per_update, list[Point]()
+    with tqdm(total=total * len(seeds), desc=progress, unit="step", unit_scale=True, disable=progress is None,
+              leave=False) as bar, closing(folder):  # fmt: skip
+
+        def show(point: Point) -> None:
+            points.append(point)
+            bar.set_postfix_str(f"return {point.returns:.0f}", refresh=False)
+            bar.update(sum(max(p.steps for p in points if p.row == row) for row in {p.row for p in points}) - bar.n)
+
+        finals = run(world, config, seeds, folder, show)
     policies = [AgentPolicy(world.spec, config, params) for params in finals]
     measured_on = "real dynamics" if world.spec.env_id in FUNCTIONAL_COPIES else "the world itself"
-    places = sorted({point[0] for point in points})
-    curves = [[point[2] for point in points if point[1] == row] for row in range(len(seeds))]
-    return Training(policies, Curve(places, curves, measured_on))
-
-
-Point = tuple[int, int, float, Params | None]
-"""Steps, row (which seed), return there, and the final parameters at a seed's last point."""
+    places = sorted({point.steps for point in points})
+    curves = [[point.returns for point in points if point.row == row] for row in range(len(seeds))]
+    return Training(policies, Curve(places, curves, measured_on), points)
 
 
 def require_sound(params: Params, seed: int, steps: int) -> None:
@@ -104,51 +112,88 @@ def require_sound(params: Params, seed: int, steps: int) -> None:
                          "lower the learning rate")  # fmt: skip
 
 
-def _chunks(config: AgentConfig) -> list[int]:
-    """Numbers of updates between points of the curve; equal ones where that is possible, so that one is compiled."""
-    size = -(-config.num_updates // _CURVE_POINTS)
-    whole, rest = divmod(config.num_updates, size)
-    return [size] * whole + [rest] * (rest > 0)
+def _points_at(num_updates: int, part_length: int) -> list[int]:
+    """Returns the numbers of updates after which the curve has a point: about 20, the end of every part among them.
+
+    They lie as evenly as that allows, so that few sizes are compiled.
+    """
+    size = -(-part_length // -(-_CURVE_POINTS * part_length // num_updates))
+    ends = []
+    for start in range(0, num_updates, part_length):
+        stop = min(start + part_length, num_updates)
+        ends += [*range(start + size, stop, size), stop]
+    return ends
 
 
-def _num_points(config: AgentConfig) -> int:
-    return len(_chunks(config))
-
-
-def _train_compiled(world: World, config: AgentConfig, seeds: Sequence[int]) -> Iterator[Point]:
+def _train_compiled(
+    world: World, config: AgentConfig, seeds: Sequence[int], folder: TrainFolder, show: Callable[[Point], None]
+) -> list[Params]:
+    """Trains all seeds side by side; returns their final parameters."""
     assert world.functional is not None
     env, env_params = world.functional
     training = make_compiled_training(env, config)
     advance = jax.jit(jax.vmap(training.advance, in_axes=(0, None, None, None)), static_argnums=3, donate_argnums=0)
+    init = jax.jit(jax.vmap(training.init, in_axes=(0, None)))
     measure = make_measure(world.spec.env_id, config)
     keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
-    state = jax.jit(jax.vmap(training.init, in_axes=(0, None)))(keys, env_params)
-    done, chunks = 0, _chunks(config)
-    for i, chunk in enumerate(chunks):
-        state, metrics = advance(state, env_params, training.hyper, chunk)
-        done += chunk
-        inside = np.asarray(metrics["episode_return"])
-        for row in range(len(seeds)):
+    state, points = folder.restore("all", jax.eval_shape(init, keys, env_params)) or (init(keys, env_params), [])
+    for row in range(len(seeds)):
+        folder.begin_log(row, points)
+    for point in points:
+        show(point)
+    ends = [0, *_points_at(config.num_updates, config.num_updates)]
+    for start, end in list(pairwise(ends))[len(points) // len(seeds) :]:
+        state, metrics = advance(state, env_params, training.hyper, end - start)
+        steps, metrics = end * config.steps_per_update, jax.tree.map(np.asarray, metrics)
+        for row, seed in enumerate(seeds):
             params = jax.tree.map(lambda x: x[row], state.learner.params)  # noqa: B023
-            returns = mean_where_known(inside[row]) if measure is None else measure(params, seeds[row])
-            yield done * config.steps_per_update, row, returns, params if i == len(chunks) - 1 else None
+            require_sound(params, seed, steps)
+            means = {name: mean_where_known(values[row]) for name, values in metrics.items()}
+            returns = means["episode_return"] if measure is None else measure(params, seed)
+            points.append(Point(row, {"step": steps, "return": returns, **means}))
+            folder.log(points[-1])
+            show(points[-1])
+        folder.save("all", state, points)
+    return [jax.tree.map(lambda x: x[row], state.learner.params) for row in range(len(seeds))]  # noqa: B023
 
 
-def _train_hosted(world: World, config: AgentConfig, seeds: Sequence[int]) -> Iterator[Point]:
+def _train_hosted(
+    world: World, config: AgentConfig, seeds: Sequence[int], folder: TrainFolder, show: Callable[[Point], None]
+) -> list[Params]:
+    """Trains one seed after the other; returns their final parameters."""
     assert world.make_vector_env is not None
     measure = make_measure(world.spec.env_id, config)
-    ends = np.cumsum(_chunks(config))
+    agent = make_agent(world.spec, config)
+    like = jax.eval_shape(lambda: start_hosted(agent, 0))
+    ends = _points_at(config.num_updates, updates_per_part(config, world.spec))
+    finals = []
     for row, seed in enumerate(seeds):
-        env = world.make_vector_env(config.num_envs)
-        inside: list[float] = []
-        for done, (learner, metrics) in enumerate(train_hosted(env, world.spec, config, seed), start=1):
-            inside.append(metrics["episode_return"])
+        restored = folder.restore(f"seed-{seed}", like)
+        start, points = restored or (start_hosted(agent, seed), [])
+        folder.begin_log(row, points)
+        for point in points:
+            show(point)
+        env, since = world.make_vector_env(config.num_envs), list[dict[str, float]]()
+        params = jax.tree.map(jnp.copy, start.learner.params)
+        first = int(start.num_updates) + 1
+        updates = train_hosted(env, world.spec, config, seed, start)
+        for done, (learner, metrics, state) in enumerate(updates, start=first):
+            since.append(metrics)
             if done in ends:
-                returns = mean_where_known(np.array(inside)) if measure is None else measure(learner.params, seed)
-                inside = []
-                final = learner.params if done == ends[-1] else None
-                yield done * config.steps_per_update, row, returns, final
+                means = {name: mean_where_known(np.array([one[name] for one in since])) for name in metrics}
+                returns = means["episode_return"] if measure is None else measure(learner.params, seed)
+                require_sound(learner.params, seed, done * config.steps_per_update)
+                points.append(Point(row, {"step": done * config.steps_per_update, "return": returns, **means}))
+                since = []
+                folder.log(points[-1])
+                show(points[-1])
+            if state is not None:
+                folder.save(f"seed-{seed}", state, points)
+            if done == config.num_updates:
+                params = learner.params
         env.close()
+        finals.append(params)
+    return finals
 
 
 def mean_where_known(returns: np.ndarray) -> float:

@@ -2,11 +2,16 @@
 
 Every autoreset mode gives the same rollout: what an action led to stays apart from the next episode's start, and the
 steps that a NEXT_STEP environment spends on resetting are marked invalid.
+
+The state of an environment on the host cannot be saved in general. So a training consists of parts, in each of which
+the environments start anew with a seed of that part: between two parts nothing need be known of them, and a training
+that goes on from there ends bit for bit where one ends that was never interrupted. What is under way when a part ends
+is cut as by a time limit, so it is bootstrapped through.
 """
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -19,16 +24,20 @@ from agents.training.rollout import Rollout
 from envs.errors import InputError
 from envs.spec import EnvSpec
 
+_MOST_PARTS = 20
+_LONG_EPISODE = 1000
+"""How long episodes are taken to be where nothing limits them."""
+
 
 class HostCollector:
-    """Collects rollouts from a vector environment, and tallies the returns of its episodes.
+    """Collects rollouts from a vector environment, and tallies the returns of its episodes; begin with `restart`.
 
     Raises:
         InputError: the environment has other spaces than ``spec``, another size than the configuration, or does not
             tell its autoreset mode.
     """
 
-    def __init__(self, env: VectorEnv, spec: EnvSpec, agent: Agent, seed: int):
+    def __init__(self, env: VectorEnv, spec: EnvSpec, agent: Agent):
         config = agent.config
         if env.num_envs != config.num_envs:
             raise InputError(f"expected a vector environment of {config.num_envs} rows, got {env.num_envs}")
@@ -42,18 +51,26 @@ class HostCollector:
         if "autoreset_mode" not in env.metadata:
             raise InputError(f"expected {env} to tell its autoreset_mode in its metadata, found none")
         self._mode = env.metadata["autoreset_mode"]
-        self._observation = np.array(env.reset(seed=seed)[0])
-        self._resetting, self._started = np.zeros(env.num_envs, bool), np.ones(env.num_envs, bool)
-        self._running = np.zeros(env.num_envs)
-        self._memory = agent.networks.initial_memory(env.num_envs)
+        self._networks = agent.networks
         self._spec, self._hyper, self._act = (
             spec,
             agent.hyper,
             _compiled_act(agent.act, agent.networks, config.num_steps),
         )
 
-    def collect(self, learner: Learner, key: jax.Array) -> tuple[Rollout, list[float]]:
-        """Returns ``[num_steps, num_envs, ...]`` steps and the returns of the episodes that ended in them."""
+    def restart(self, seed: int) -> None:
+        """Starts new episodes in every row, all of whose randomness comes from ``seed``."""
+        num_rows = self._env.num_envs
+        self._observation = np.array(self._env.reset(seed=seed)[0])
+        self._resetting, self._started = np.zeros(num_rows, bool), np.ones(num_rows, bool)
+        self._running = np.zeros(num_rows)
+        self._memory = self._networks.initial_memory(num_rows)
+
+    def collect(self, learner: Learner, key: jax.Array, cut: bool = False) -> tuple[Rollout, list[float]]:
+        """Returns ``[num_steps, num_envs, ...]`` steps and the returns of the episodes that ended in them.
+
+        Where it is to ``cut``, the last of them are truncated: `restart` comes next.
+        """
         steps, finished, memory = [], [], self._memory
         for step in range(self._num_steps):
             before, started = self._observation, self._started
@@ -73,7 +90,10 @@ class HostCollector:
             self._started = ~valid if self._mode == AutoresetMode.NEXT_STEP else ended
             self._resetting = ended if self._mode == AutoresetMode.NEXT_STEP else np.zeros_like(ended)
         columns: list[Any] = [np.stack(column) for column in zip(*steps, strict=True)]
-        return Rollout(*columns)._replace(memory=memory), finished
+        rollout = Rollout(*columns)._replace(memory=memory)
+        if cut:
+            rollout.truncated[-1] |= ~rollout.terminated[-1]
+        return rollout, finished
 
     def _ended_in(self, observation: np.ndarray, ended: np.ndarray, info: dict) -> np.ndarray:
         """What each action led to: with SAME_STEP an ended row already shows the next episode's start."""
@@ -128,22 +148,71 @@ def _split(key: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(jax.random.split(key, 3))
 
 
+class HostedState(NamedTuple):
+    """Where a training goes on from: its start, or what is between two of its parts.
+
+    Attributes:
+        learner: of the agent.
+        key: source of all randomness to come.
+        num_updates: updates done, int32 scalar; a multiple of `updates_per_part`.
+    """
+
+    learner: Learner
+    key: jax.Array
+    num_updates: jax.Array
+
+
+class Update(NamedTuple):
+    """What `train_hosted` yields.
+
+    Attributes:
+        learner: after the update. Its arrays are given away to the next one: use or copy what is wanted before.
+        metrics: of the update, and ``episode_return``, which is NaN where no episode ended in it.
+        state: where a training can go on from, at the end of a part; its learner is given away too. None elsewhere.
+    """
+
+    learner: Learner
+    metrics: dict[str, Any]
+    state: HostedState | None
+
+
+def start_hosted(agent: Agent, seed: int) -> HostedState:
+    """Returns the state of a training before its first update."""
+    learner_key, key = jax.random.split(jax.random.key(seed))
+    return HostedState(jax.jit(agent.init)(learner_key), key, jax.numpy.int32(0))
+
+
+def updates_per_part(config: AgentConfig, spec: EnvSpec) -> int:
+    """Returns the updates of a part: a training has up to 20, each of at least two whole episodes in every row."""
+    steps_of_a_row = config.num_updates * config.num_steps
+    num_parts = steps_of_a_row // (2 * (spec.max_episode_steps or _LONG_EPISODE))
+    return -(-config.num_updates // min(max(num_parts, 1), _MOST_PARTS))
+
+
 def train_hosted(
-    env: VectorEnv, spec: EnvSpec, config: AgentConfig, seed: int
-) -> Iterator[tuple[Learner, dict[str, Any]]]:
+    env: VectorEnv, spec: EnvSpec, config: AgentConfig, seed: int, state: HostedState | None = None
+) -> Iterator[Update]:
     """Trains an agent on a vector environment, one update an iteration.
 
-    Yields:
-        The learner after each update and its metrics (scalars); ``episode_return`` is NaN where no episode ended.
-        A learner's arrays are given away to the next update: use or copy what is wanted of it before.
+    Args:
+        env: of ``config.num_envs`` rows.
+        spec: of the environment it stands for.
+        config: of the agent.
+        seed: fixes everything.
+        state: go on from here; by default `start_hosted`. It is given away to the first update.
     """
     agent = make_agent(spec, config)
-    learner_key, key = jax.random.split(jax.random.key(seed))
-    learner = jax.jit(agent.init)(learner_key)
-    collector = HostCollector(env, spec, agent, seed)
+    collector = HostCollector(env, spec, agent)
     update = _compiled_update(agent.update)
-    for _ in range(config.num_updates):
+    learner, key, num_updates = state or start_hosted(agent, seed)
+    part_length = updates_per_part(config, spec)
+    for number in range(int(num_updates), config.num_updates):
+        part, place = divmod(number, part_length)
+        if place == 0:
+            collector.restart(int(np.random.SeedSequence([seed, part]).generate_state(1)[0]) >> 1)
+        last = place == part_length - 1 or number == config.num_updates - 1
         collect_key, update_key, key = _split(key)
-        rollout, finished = collector.collect(learner, collect_key)
+        rollout, finished = collector.collect(learner, collect_key, cut=last)
         learner, metrics = update(learner, rollout, update_key, agent.hyper)
-        yield learner, {**metrics, "episode_return": float(np.mean(finished)) if finished else float("nan")}
+        metrics = {**metrics, "episode_return": float(np.mean(finished)) if finished else float("nan")}
+        yield Update(learner, metrics, HostedState(learner, key, jax.numpy.int32(number + 1)) if last else None)

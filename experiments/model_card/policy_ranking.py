@@ -143,7 +143,7 @@ def policies_inside(
     wanted = {max(1, agent.num_updates // share): share for share in (16, 4, 1)}
     found: dict[int, Policy] = {}
     title = None if progress is None else f"{progress}: {name_of(agent)} inside"
-    for done, (learner, _) in tqdm(training, title, agent.num_updates, leave=False, disable=progress is None):
+    for done, (learner, *_) in tqdm(training, title, agent.num_updates, leave=False, disable=progress is None):
         if done in wanted:
             require_sound(learner.params, seed, done * agent.steps_per_update)
             # Copied, since the next update takes the learner's arrays away.

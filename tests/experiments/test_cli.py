@@ -18,6 +18,7 @@ from experiments.cli import main
 from experiments.commands import COMMANDS
 
 BIN = Path(sys.executable).parent
+QUICK_AGENT = ["--agent.total-steps", "512", "--agent.num-epochs", "1", "--agent.hidden", "8"]
 QUICK_PPO = ["--ppo.total-steps", "512", "--ppo.num-epochs", "1", "--ppo.hidden", "8"]
 CSV_HEAD = "episode,observation_0,observation_1,observation_2,observation_3,action,reward,terminated,truncated\n"
 CSV_ROWS = ["0,0,0,0,0,1,1,0,0", "0,0.1,0,0,0,0,1,1,0", "0,0.2,0,0,0,,,,", "1,0,0,0,0,1,1,0,1", "1,0,0,0,0,,,,"]
@@ -139,7 +140,7 @@ def test_unknown_names_in_evaluations_are_told(capsys, arguments, told):
         (["transfer", "--preset"], "--preset"),
         (["collect", "--out", "x", "--steps", "many"], "many"),
         (["fit", "--logs", "x", "--out", "y", "--ensemble.propagation", "best"], "mean.*ts1.*tsinf"),
-        (["train", "--world", "x", "--out", "y", "--ppo.activation", "selu"], "tanh.*relu.*leaky_relu.*silu"),
+        (["train", "--world", "x", "--out", "y", "--agent.activation", "selu"], "tanh.*relu.*leaky_relu.*silu"),
     ],
 )
 def test_usage_errors_name_the_argument(capsys, tmp_path, monkeypatch, arguments, told):
@@ -156,14 +157,14 @@ def test_usage_errors_name_the_argument(capsys, tmp_path, monkeypatch, arguments
     [
         (["collect", "--steps", 0], "expected num_steps of at least 1 .*, got 0"),
         (["collect", "--seed", -1], "expected .* a seed of at least 0, got .* -1"),
-        (["train", "--world", "CartPole-v1", "--ppo.gamma", 1.5], r"expected PPO's gamma in \[0, 1\], got 1.5"),
+        (["train", "--world", "CartPole-v1", "--agent.gamma", 1.5], r"expected PPO's gamma in \[0, 1\], got 1.5"),
         (
-            ["train", "--world", "CartPole-v1", "--ppo.total-steps", 0],
+            ["train", "--world", "CartPole-v1", "--agent.total-steps", 0],
             "expected PPO's total_steps of at least 1, got 0",
         ),
-        (["train", "--world", "CartPole-v1", "--ppo.learning-rate", "nan"], "learning_rate above 0, got nan"),
-        (["train", "--world", "CartPole-v1", "--ppo.num-minibatches", 7], "to divide .* = 512, got 7"),
-        (["train", "--world", "CartPole-v1", "--ppo.hidden"], r"one or more .*widths .*, got \(\)"),
+        (["train", "--world", "CartPole-v1", "--agent.learning-rate", "nan"], "learning_rate above 0, got nan"),
+        (["train", "--world", "CartPole-v1", "--agent.num-minibatches", 7], "to divide .* = 512, got 7"),
+        (["train", "--world", "CartPole-v1", "--agent.hidden"], r"one or more .*widths .*, got \(\)"),
         (["train", "--world", "CartPole-v1", "--seed", -1], "expected a seed from 0 to 4294967295, got -1"),
         (["train", "--world", "CartPole-v1", "--imagination.horizon", 0], "horizon of at least 1 step, got 0"),
         (["evolve", "--evolution.population-size", 3], "expected population_size even and at least 2.*, got 3"),
@@ -349,7 +350,7 @@ def uses(kind: str, path: Path, out: Path) -> list[object]:
         case "model":
             return ["evaluate", "--policy", "cem", "--model", path, "--episodes", 1]
         case "bandit":
-            return ["train", "--world", path, "--out", out, *QUICK_PPO]
+            return ["train", "--world", path, "--out", out, *QUICK_AGENT]
     return ["evaluate", "--policy", path, "--episodes", 1]
 
 
@@ -411,7 +412,7 @@ def test_model_policy_and_environment_that_disagree_are_told(capsys, out, shelf)
 MAKERS = {
     "collect": ["--steps", "10"],
     "fit": ["--logs", "LOG", "--fit.num-updates", "1"],
-    "train": ["--world", "BANDIT", *QUICK_PPO],
+    "train": ["--world", "BANDIT", *QUICK_AGENT],
     "evolve": ["--evolution.num-generations", "1"],
     "transfer": ["--preset", "cartpole-small"],
 }
@@ -522,14 +523,14 @@ def test_the_whole_way_from_logs_to_policies(capsys, tmp_path):
     told = said(capsys, "fit", "--logs", log, "--out", model, "--fit.num-updates", 50)
     assert re.match(r"world model at .*model; on held-out episodes:\n +error, 1 step ", told)
     assert re.search(r"\npolicy ranking: +\S*Spearman", told)
-    told = said(capsys, "train", "--world", model, "--out", tmp_path / "from-model", *QUICK_PPO)
+    told = said(capsys, "train", "--world", model, "--out", tmp_path / "from-model", *QUICK_AGENT)
     assert re.fullmatch(r"policy at .*from-model; return on real dynamics after training: [\d.]+\n", told)
     small = ["--evolution.num-generations", 2, "--evolution.population-size", 4, "--evolution.num-checks", 2]
     told = said(capsys, "evolve", "--out", bandit, *small, "--episodes", 2, *QUICK_PPO)
     assert re.fullmatch(
         r"bandit at .*bandit: 2 generations, [\d,]+ real steps, .*; fresh agents reach [\d.]+.*\n", told
     )
-    assert "policy at" in said(capsys, "train", "--world", bandit, "--out", tmp_path / "from-bandit", *QUICK_PPO)
+    assert "policy at" in said(capsys, "train", "--world", bandit, "--out", tmp_path / "from-bandit", *QUICK_AGENT)
     for policy in ("from-model", "from-bandit"):
         assert "mean return" in said(capsys, "evaluate", "--policy", tmp_path / policy, "--episodes", 2)
     told = {path.name: said(capsys, "inspect", path) for path in sorted(tmp_path.iterdir())}

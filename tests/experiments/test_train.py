@@ -122,5 +122,5 @@ def test_a_seed_out_of_range_is_told(shelf, seed):
 
 
 def test_an_environment_that_ppo_cannot_serve_is_told():
-    with pytest.raises(InputError, match="expected a Box of vectors as observation space of FrozenLake-v1 for PPO"):
+    with pytest.raises(InputError, match="PPO does not fit: expected a Box of vectors as observation space of FrozenLake-v1, got"):
         train(opened("FrozenLake-v1"), TINY, [0])

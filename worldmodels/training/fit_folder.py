@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.training_log import METRICS_FILE, log_files
 from envs.work_folder import Layout, open_work_folder
 
 _LAYOUT = Layout("training", "training", ())
@@ -28,17 +29,16 @@ class FitFiles:
         return self.path / "training" / "checkpoint.ckpt"
 
     @property
-    def metrics(self) -> Path:
-        return self.path / "training" / "metrics.csv"
+    def logged(self) -> Path:
+        return self.path / "training"
 
     @property
-    def tensorboard(self) -> Path:
-        return self.path / "training"
+    def metrics(self) -> Path:
+        return self.logged / METRICS_FILE
 
     def records(self) -> dict[str, bytes]:
         """Returns what is worth keeping beside the finished model: relative paths and contents."""
-        found = (self.metrics, *self.tensorboard.glob("events.*"))
-        return {file.relative_to(self.path).as_posix(): file.read_bytes() for file in found}
+        return {f"training/{name}": content for name, content in log_files(self.logged).items()}
 
     def remove(self) -> None:
         """Deletes the training, and the folder too where nothing else is in it."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 from torch import Tensor, nn
 
 from envs import files
@@ -74,8 +75,11 @@ def stopped_at(
 
 
 def events_of(folder: FitFiles) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder.tensorboard)).Reload()
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    events = EventAccumulator(str(folder.logged)).Reload()
+    return {
+        name: [(event.step, make_ndarray(event.tensor_proto).item()) for event in events.Tensors(name)]
+        for name in events.Tags()["tensors"]
+    }
 
 
 def require_equal(resumed: SavedWorldModel, folder: Path, uninterrupted: tuple[SavedWorldModel, FitFiles]) -> None:
