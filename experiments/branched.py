@@ -22,7 +22,8 @@ from envs.logs import Log
 from envs.spec import EnvSpec
 from experiments.configs import BranchedConfig
 from experiments.model_card.policy_ranking import imagined_returns
-from experiments.train import Curve, Training, make_measure, require_sound
+from experiments.train import Curve, Training
+from experiments.train_loops import make_measure, require_sound
 from worldmodels.configs import EpisodeConfig
 from worldmodels.rollouts import PolicyFn, branched_rollouts
 from worldmodels.saved_model import SavedWorldModel

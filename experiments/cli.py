@@ -94,8 +94,8 @@ def _parse(arguments: Sequence[str]) -> Command:
         return _parse_one(Transfer, replace(Transfer(out=tyro.MISSING), preset=name, config=preset(name)), arguments)
     if arguments and arguments[0] == "train":
         algorithm = _given(arguments, "--algorithm", "ppo")
-        settings = agent_preset(env_id_of(_given(arguments, "--world", "")), algorithm)
-        default: Train = Train(tyro.MISSING, tyro.MISSING, settings, algorithm)
+        settings = agent_preset(_env_id_of(arguments), algorithm)
+        default: Train = Train(tyro.MISSING, settings, algorithm=algorithm)
         train: Any = Train[type(settings)]  # type: ignore[misc]
         command: Command = _parse_one(train, default, arguments)
         return command
@@ -113,6 +113,11 @@ def _parse_one(command: type[_C], default: _C, arguments: Sequence[str]) -> _C:
         description += f" Algorithms: {', '.join(sorted(CONFIGS))}; --algorithm NAME --help shows the settings of one."
     return tyro.cli(command, args=list(arguments[1:]), default=default, prog=f"simulacra {name}",
                     description=description)  # fmt: skip
+
+
+def _env_id_of(arguments: Sequence[str]) -> str | None:
+    """The real environment that a training's world, or else its log, stands for."""
+    return env_id_of(_given(arguments, "--world", "")) or env_id_of(_given(arguments, "--logs", ""))
 
 
 def _given(arguments: Sequence[str], option: str, otherwise: str) -> str:

@@ -140,14 +140,19 @@ Settings = TypeVar("Settings", bound=AgentConfig)
 
 @dataclass(frozen=True)
 class Train(Generic[Settings]):
-    """Train an agent on a real environment, a world model or a bandit."""
+    """Train an agent on a real environment, a world model or a bandit, from logs, or from logs first."""
 
-    world: str
-    """Gymnasium id, or the folder of a world model or synthetic environment"""
     out: Path
     """folder to make; training works in a folder of this name with .train behind it"""
     agent: Settings
     """settings of the agent; by default those tuned for the environment, or the algorithm's own"""
+    world: str | None = None
+    """Gymnasium id, or the folder of a world model or synthetic environment; none to learn from logs alone"""
+    logs: Path | None = None
+    """folder of a log to learn from, alone (bc, cql, iql, td3-bc, and what else learns from single steps) or before
+    going on in the world (ppo, a2c and reinforce begin with cloned behaviour)"""
+    gradient_steps: int = 10_000
+    """steps of the optimiser on the log"""
     algorithm: str = "ppo"
     """the agent, whose settings are those below; its names are above"""
     imagination: EpisodeConfig = ANYWHERE
@@ -163,17 +168,20 @@ class Train(Generic[Settings]):
         from envs.artifact import require_artifact_place
         from envs.work_folder import require_one_choice
 
+        if self.world is None and self.logs is None:
+            raise InputError("expected --world to train on, --logs to learn from, or both; got neither")
         require_one_choice(self.resume, self.overwrite)
         require_artifact_place(self.out, self.overwrite or self.resume)
         from envs.threads import torch_threads
-        from experiments.train_policy import train_policy
+        from experiments.train_policy import Source, train_policy
 
+        source = Source(self.world, self.logs, self.gradient_steps, self.imagination)
         with torch_threads(1):
-            curve = train_policy(
-                self.world, self.out, self.agent, self.seed, self.imagination, self.resume, self.overwrite
-            )
+            curve = train_policy(source, self.out, self.agent, self.seed, self.resume, self.overwrite)
         if curve is None:
             print(f"the policy at {self.out} is complete; nothing is left to do")
+        elif curve.measured_on == "nothing":
+            print(f"policy at {self.out}; simulacra evaluate says what it is worth")
         else:
             print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.returns[0][-1]:.1f}")
 

@@ -1,33 +1,25 @@
 """Training an agent on any world, several seeds, with learning curves measured on the real environment's dynamics."""
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import Memory, Params, to_env_action
+from agents.agent import Learner
 from agents.agent_policy import AgentPolicy, save_policy
-from agents.configs import AgentConfig
-from agents.table import make_agent, make_networks
-from agents.training.compiled import make_compiled_training
-from agents.training.hosted import start_hosted, train_hosted, updates_per_part
-from envs.errors import InputError, require
-from envs.functional_evaluate import episode_returns
-from envs.gymnax_adapter import make_classic_control
+from agents.configs import AgentConfig, BCConfig, ReplayConfig
+from agents.table import make_agent
+from agents.training.offline import OfflineState, logged_steps, make_offline_training, start_online, start_with_policy
+from envs.errors import require
+from envs.logs import Log
+from envs.spec import EnvSpec
 from experiments.train_folder import Point, TrainFolder
+from experiments.train_loops import Start, Telling, train_compiled, train_on_host, train_on_log
 from experiments.worlds import FUNCTIONAL_COPIES, World
-
-_CURVE_POINTS = 20
-_CURVE_EPISODES = 10
-_MEASURE = 1
-"""Folded into a seed's key for its learning curve, so that it shares no draws with the training."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,7 @@ class Curve:
         steps: steps taken in the world at each point ``[K]``.
         returns: ``[S][K]``, mean return on a compiled copy of the real dynamics (for the eye only: neither counted
             nor used), or inside the world itself where there is no such copy.
-        measured_on: ``real dynamics`` or ``the world itself``.
+        measured_on: ``real dynamics``, ``the world itself`` or, from a log without a copy of them, ``nothing``.
     """
 
     steps: list[int]
@@ -53,11 +45,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Training:
-    """Trained policies, one a seed, their learning curve, and all that was measured at its points."""
+    """Trained policies, one a seed.
+
+    Attributes:
+        policies: of the seeds in their order.
+        curve: how they learned.
+        points: all that was measured at the points of the curve.
+        log_curve: how they learned from a log before.
+    """
 
     policies: list[AgentPolicy]
     curve: Curve
     points: list[Point] = field(default_factory=list)
+    log_curve: Curve | None = None
 
     def save(self, stem: Path, seeds: Sequence[int], provenance: dict[str, Any]) -> None:
         """Writes the policies as the folders ``<stem>-seed<seed>``, replacing older ones."""
@@ -65,160 +65,118 @@ class Training:
             save_policy(f"{stem}-seed{seed}", policy, {**provenance, "seed": seed}, overwrite=True)
 
 
+@dataclass(frozen=True)
+class FromLog:
+    """Learning from a log, alone or before collecting begins.
+
+    Attributes:
+        log: what to learn from.
+        gradient_steps: steps of the optimiser, at least 1.
+    """
+
+    log: Log
+    gradient_steps: int
+
+    def __post_init__(self) -> None:
+        require(self.gradient_steps >= 1, "gradient_steps on a log", "of at least 1", self.gradient_steps)
+
+
 def train(
-    world: World,
+    world: World | None,
     config: AgentConfig,
     seeds: Sequence[int],
     progress: str | None = None,
     folder: TrainFolder | None = None,
+    from_log: FromLog | None = None,
 ) -> Training:
     """Trains one agent a seed.
 
     Args:
-        world: to train on; the same agent and the same update serve every kind.
+        world: to train on; the same agent and the same update serve every kind. None to learn from a log alone.
         config: of the agent, which it thereby chooses; ``total_steps`` is for each seed.
         seeds: at least one.
         progress: title of a progress bar, or None for no bar.
         folder: keeps checkpoints and metrics, and has those of the training that is resumed.
+        from_log: learn from this first; what was learned, and the log in the replay buffer, go on in ``world``. PPO,
+            A2C and REINFORCE, which need whole rollouts, start in ``world`` with the policy of behaviour cloning.
 
     Raises:
-        InputError: spaces that the agent cannot serve, a seed out of range, a checkpoint of another training, or a
-            training that diverged.
+        InputError: spaces that the agent cannot serve, a seed out of range, neither a world nor a log, a log of another
+            environment, an agent that cannot learn from logs, a checkpoint of another training, or one that diverged.
     """
     for seed in seeds:
         require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
-    run, folder = _train_compiled if world.functional else _train_hosted, folder or TrainFolder()
-    total, points = config.num_updates * config.steps_per_update, list[Point]()
-    with tqdm(total=total * len(seeds), desc=progress, unit="step", unit_scale=True, disable=progress is None,
-              leave=False) as bar, closing(folder):  # fmt: skip
-
-        def show(point: Point) -> None:
-            points.append(point)
-            bar.set_postfix_str(f"return {point.returns:.0f}", refresh=False)
-            bar.update(sum(max(p.steps for p in points if p.row == row) for row in {p.row for p in points}) - bar.n)
-
-        finals = run(world, config, seeds, folder, show)
+    require_fit(world, config, from_log)
+    folder, start, log_curve = folder or TrainFolder(), None, None
+    with closing(folder):
+        if from_log is not None:
+            states, told = _learn_from_log(config, seeds, progress, folder, from_log)
+            spec = from_log.log.spec
+            log_curve = _curve(told.points, seeds, spec, "nothing")
+            if world is None:
+                policies = [AgentPolicy(spec, config, state.params) for state in states]
+                return Training(policies, log_curve, told.points)
+            start = Start(
+                [_start(config, state, seed, from_log.log) for state, seed in zip(states, seeds, strict=True)]
+            )
+        assert world is not None
+        loop = train_compiled if world.functional else train_on_host
+        with _telling(folder, config.num_updates * config.steps_per_update * len(seeds), progress) as told:
+            finals = loop(world, config, seeds, start, told)
     policies = [AgentPolicy(world.spec, config, params) for params in finals]
-    measured_on = "real dynamics" if world.spec.env_id in FUNCTIONAL_COPIES else "the world itself"
-    places = sorted({point.steps for point in points})
-    curves = [[point.returns for point in points if point.row == row] for row in range(len(seeds))]
-    return Training(policies, Curve(places, curves, measured_on), points)
+    return Training(policies, _curve(told.points, seeds, world.spec, "the world itself"), told.points, log_curve)
 
 
-def require_sound(params: Params, seed: int, steps: int) -> None:
-    """Raises `InputError` where a policy's networks are not finite after so many ``steps``."""
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
-        raise InputError(f"the training of seed {seed} diverged: its networks are not finite after {steps:,} steps; "
-                         "lower the learning rate")  # fmt: skip
+def require_fit(world: World | None, config: AgentConfig, from_log: FromLog | None) -> None:
+    """Raises `InputError` where `train` would refuse a world, an agent or a log; nothing is trained yet."""
+    require(world is not None or from_log is not None, "a training", "on a world, from a log, or both", "neither")
+    if world is not None:
+        make_agent(world.spec, config)
+        collects = not isinstance(config, BCConfig)
+        require(collects, "an agent that learns by collecting", "such as ppo, which starts with cloned behaviour", "bc")
+    if from_log is not None:
+        make_offline_training(from_log.log.spec, config if world is None else _learns_from_log(config))
+        if world is not None:
+            world.spec.require_same(from_log.log.spec, "the world", "the log")
 
 
-def _points_at(num_updates: int, part_length: int) -> list[int]:
-    """Returns the numbers of updates after which the curve has a point: about 20, the end of every part among them.
+def _learn_from_log(
+    config: AgentConfig, seeds: Sequence[int], progress: str | None, folder: TrainFolder, from_log: FromLog
+) -> tuple[list[OfflineState], Telling]:
+    log, num_steps = from_log.log, from_log.gradient_steps
+    with _telling(folder, num_steps * len(seeds), progress and f"{progress} from the log") as told:
+        learns = _learns_from_log(config)
+        return [train_on_log(log, learns, row, seed, num_steps, told) for row, seed in enumerate(seeds)], told
 
-    They lie as evenly as that allows, so that few sizes are compiled.
+
+def _learns_from_log(config: AgentConfig) -> ReplayConfig:
+    """Returns the settings of the agent that learns from the log: the same, or a cloner of behaviour with its networks.
+
+    What needs whole rollouts cannot learn from single steps, but can start with a policy.
     """
-    size = -(-part_length // -(-_CURVE_POINTS * part_length // num_updates))
-    ends = []
-    for start in range(0, num_updates, part_length):
-        stop = min(start + part_length, num_updates)
-        ends += [*range(start + size, stop, size), stop]
-    return ends
+    if isinstance(config, ReplayConfig):
+        return config
+    return BCConfig(
+        hidden=config.hidden, activation=config.activation, normalise_observations=config.normalise_observations
+    )
 
 
-def _train_compiled(
-    world: World, config: AgentConfig, seeds: Sequence[int], folder: TrainFolder, show: Callable[[Point], None]
-) -> list[Params]:
-    """Trains all seeds side by side; returns their final parameters."""
-    assert world.functional is not None
-    env, env_params = world.functional
-    training = make_compiled_training(env, config)
-    advance = jax.jit(jax.vmap(training.advance, in_axes=(0, None, None, None)), static_argnums=3, donate_argnums=0)
-    init = jax.jit(jax.vmap(training.init, in_axes=(0, None)))
-    measure = make_measure(world.spec.env_id, config)
-    keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
-    state, points = folder.restore("all", jax.eval_shape(init, keys, env_params)) or (init(keys, env_params), [])
-    for row in range(len(seeds)):
-        folder.begin_log(row, points)
-    for point in points:
-        show(point)
-    ends = [0, *_points_at(config.num_updates, config.num_updates)]
-    for start, end in list(pairwise(ends))[len(points) // len(seeds) :]:
-        state, metrics = advance(state, env_params, training.hyper, end - start)
-        steps, metrics = end * config.steps_per_update, jax.tree.map(np.asarray, metrics)
-        for row, seed in enumerate(seeds):
-            params = jax.tree.map(lambda x: x[row], state.learner.params)  # noqa: B023
-            require_sound(params, seed, steps)
-            means = {name: mean_where_known(values[row]) for name, values in metrics.items()}
-            returns = means["episode_return"] if measure is None else measure(params, seed)
-            points.append(Point(row, {"step": steps, "return": returns, **means}))
-            folder.log(points[-1])
-            show(points[-1])
-        folder.save("all", state, points)
-    return [jax.tree.map(lambda x: x[row], state.learner.params) for row in range(len(seeds))]  # noqa: B023
+def _start(config: AgentConfig, state: OfflineState, seed: int, log: Log) -> Learner:
+    if not isinstance(config, ReplayConfig):
+        return start_with_policy(log.spec, config, state, seed)
+    return start_online(log.spec, config, state, logged_steps(log.transitions(), log.spec, config))
 
 
-def _train_hosted(
-    world: World, config: AgentConfig, seeds: Sequence[int], folder: TrainFolder, show: Callable[[Point], None]
-) -> list[Params]:
-    """Trains one seed after the other; returns their final parameters."""
-    assert world.make_vector_env is not None
-    measure = make_measure(world.spec.env_id, config)
-    agent = make_agent(world.spec, config)
-    like = jax.eval_shape(lambda: start_hosted(agent, 0))
-    ends = _points_at(config.num_updates, updates_per_part(config, world.spec))
-    finals = []
-    for row, seed in enumerate(seeds):
-        restored = folder.restore(f"seed-{seed}", like)
-        start, points = restored or (start_hosted(agent, seed), [])
-        folder.begin_log(row, points)
-        for point in points:
-            show(point)
-        env, since = world.make_vector_env(config.num_envs), list[dict[str, float]]()
-        params = jax.tree.map(jnp.copy, start.learner.params)
-        first = int(start.num_updates) + 1
-        updates = train_hosted(env, world.spec, config, seed, start)
-        for done, (learner, metrics, state) in enumerate(updates, start=first):
-            since.append(metrics)
-            if done in ends:
-                means = {name: mean_where_known(np.array([one[name] for one in since])) for name in metrics}
-                returns = means["episode_return"] if measure is None else measure(learner.params, seed)
-                require_sound(learner.params, seed, done * config.steps_per_update)
-                points.append(Point(row, {"step": done * config.steps_per_update, "return": returns, **means}))
-                since = []
-                folder.log(points[-1])
-                show(points[-1])
-            if state is not None:
-                folder.save(f"seed-{seed}", state, points)
-            if done == config.num_updates:
-                params = learner.params
-        env.close()
-        finals.append(params)
-    return finals
+@contextmanager
+def _telling(folder: TrainFolder, total: int, progress: str | None) -> Iterator[Telling]:
+    with tqdm(total=total, desc=progress, unit="step", unit_scale=True, disable=progress is None, leave=False) as bar:
+        yield Telling(folder, bar)
 
 
-def mean_where_known(returns: np.ndarray) -> float:
-    """The mean over the updates in which an episode ended; NaN where none did."""
-    known = returns[~np.isnan(returns)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def make_measure(env_id: str, config: AgentConfig) -> Callable[[Params, int], float] | None:
-    """Returns ``(params, seed) -> mean return`` on the compiled copy of the real dynamics, or None without one."""
-    if env_id not in FUNCTIONAL_COPIES:
-        return None
-    real = make_classic_control(env_id)
-    networks = make_networks(real.spec, config)
-
-    @jax.jit
-    def measure(params: Params, key: jax.Array) -> jax.Array:
-        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
-            action, memory = networks.mode(params, observation, memory)
-            return to_env_action(real.spec, action), memory
-
-        memory = networks.initial_memory(_CURVE_EPISODES)
-        return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES, memory)[0].mean()
-
-    return lambda params, seed: float(measure(params, jax.random.fold_in(jax.random.key(seed), _MEASURE)))
+def _curve(points: Sequence[Point], seeds: Sequence[int], spec: EnvSpec, otherwise: str) -> Curve:
+    measured_on = "real dynamics" if spec.env_id in FUNCTIONAL_COPIES else otherwise
+    returns = [[point.returns for point in points if point.row == row] for row in range(len(seeds))]
+    return Curve(sorted({point.steps for point in points}), returns, measured_on)
 
 
 def provenance_of(world_path: str, training: Training) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Its files::
     config.json    the world, the configuration, the seeds, the packages' versions
     training/      <name>.checkpoint     the training's whole state, after every point of the curve or part
                    seed-<seed>/          metrics.csv and TensorBoard's events.*, a row a point of the curve
+                   log-seed-<seed>/      the same of what was learned from a log
 """
 
 import math
@@ -89,10 +90,15 @@ class TrainFolder:
             told = [[one.row, {key: _json(x) for key, x in one.numbers.items()}] for one in points]
             save_checkpoint(file, state, {"points": told})
 
-    def begin_log(self, row: int, points: Sequence[Point]) -> None:
-        """Writes the points that a seed has so far, in place of what was written of it."""
+    def begin_log(self, row: int, points: Sequence[Point], name: str = "") -> None:
+        """Writes the points that a seed has so far, in place of what was written of it, and goes on there.
+
+        ``name`` tells the parts of a training apart.
+        """
         if self._path is not None:
-            folder = self._path / "training" / f"seed-{self._seeds[row]}"
+            if row in self._logs:
+                self._logs[row].close()
+            folder = self._path / "training" / f"{name}seed-{self._seeds[row]}"
             folder.mkdir(exist_ok=True)
             self._logs[row] = TrainingLog(folder, [one.numbers for one in points if one.row == row])
 
@@ -103,7 +109,7 @@ class TrainFolder:
 
     def records(self) -> dict[str, bytes]:
         """Returns what is worth keeping of a finished training: relative paths and contents."""
-        folders = [] if self._path is None else sorted(self._path.glob("training/seed-*"))
+        folders = [] if self._path is None else sorted(f for f in self._path.glob("training/*seed-*") if f.is_dir())
         files = [(f"training/{folder.name}/{name}", content) for folder in folders
                  for name, content in log_files(folder).items()]  # fmt: skip
         return dict(files)

@@ -29,7 +29,7 @@ def training_page(training: Training, config: AgentConfig, world: str) -> str:
     sections = [
         f"<h1>{title}</h1>",
         paragraph(lead, "lead"),
-        image(curves_figure({title: curve.to_json()}, None), "learning curve"),
+        *_curves(training),
         paragraph(note, "note"),
         "<h2>What the agent told on the way</h2>",
         image(metrics_figure(training.points), "metrics"),
@@ -37,6 +37,15 @@ def training_page(training: Training, config: AgentConfig, world: str) -> str:
         details("settings", asdict(config)),
     ]
     return page(title, sections)
+
+
+def _curves(training: Training) -> list[str]:
+    """The curve, and beside it that of what was learned from a log before; none where nothing was measured."""
+    curves = {"": training.curve.to_json()}
+    if training.log_curve is not None:
+        curves = {"on the log (gradient steps)": training.log_curve.to_json(), "collecting": training.curve.to_json()}
+    known = {title: curve for title, curve in curves.items() if curve["measured_on"] != "nothing"}
+    return [image(curves_figure(known, None), "learning curve")] if known else []
 
 
 def _best(returns: np.ndarray) -> float:
@@ -63,5 +72,6 @@ def metrics_figure(points: Sequence[Point]) -> str:
 
 
 def _last_numbers(points: Sequence[Point]) -> str:
-    rows = [[name.replace("_", " "), f"{value:,.4g}"] for name, value in points[-1].numbers.items()]
+    told = {"step": f"{points[-1].steps:,}", "return": f"{points[-1].returns:,.1f}"}
+    rows = [[name.replace("_", " "), told.get(name, f"{value:,.4g}")] for name, value in points[-1].numbers.items()]
     return table(["at the end", ""], rows)

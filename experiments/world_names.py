@@ -1,4 +1,4 @@
-"""The environment that a world stands for, told from its name alone: nothing heavy is imported."""
+"""The environment that a world or a log stands for, told from its name alone: nothing heavy is imported."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 
 def env_id_of(source: str | Path) -> str | None:
     """Returns the id of the real environment that an id or a folder names; None where a folder does not tell."""
-    file = Path(source) / "artifact.json"
-    if not source or not file.is_file():
+    if not source or not Path(source).is_dir():
         return str(source) or None
-    try:
-        env_id = json.loads(file.read_text())["spec"]["env_id"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # whoever opens the folder tells what is wrong with it
-    return env_id if isinstance(env_id, str) else None
+    for file in (Path(source) / "artifact.json", Path(source) / "manifest.json"):
+        try:
+            env_id = json.loads(file.read_text())["spec"]["env_id"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # whoever opens the folder tells what is wrong with it
+        if isinstance(env_id, str):
+            return env_id
+    return None

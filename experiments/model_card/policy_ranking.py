@@ -135,7 +135,7 @@ def policies_inside(
     from agents.agent_policy import AgentPolicy
     from agents.table import name_of
     from agents.training.hosted import train_hosted
-    from experiments.train import require_sound
+    from experiments.train_loops import require_sound
 
     agent = config.ppo if isinstance(model.spec.action_space, spaces.Discrete) else config.sac
     env = WorldModelVectorEnv(model, make_rules(model, EpisodeConfig(start="any")), agent.num_envs)

@@ -14,9 +14,9 @@ def shelf(tmp_path_factory) -> Path:
     """A folder with ``log``, ``model``, ``bandit`` and ``policy``. Tests copy what they damage."""
     import jax
 
-    from agents.networks.actor_critic import make_actor_critic
     from agents.agent_policy import AgentPolicy, save_policy
     from agents.configs import PPOConfig
+    from agents.networks.actor_critic import make_actor_critic
     from envs.policy import RandomPolicy
     from envs.record import record
     from envs.spec import spec_of

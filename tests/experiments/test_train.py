@@ -122,5 +122,7 @@ def test_a_seed_out_of_range_is_told(shelf, seed):
 
 
 def test_an_environment_that_ppo_cannot_serve_is_told():
-    with pytest.raises(InputError, match="PPO does not fit: expected a Box of vectors as observation space of FrozenLake-v1, got"):
+    with pytest.raises(
+        InputError, match="PPO does not fit: expected a Box of vectors as observation space of FrozenLake-v1, got"
+    ):
         train(opened("FrozenLake-v1"), TINY, [0])

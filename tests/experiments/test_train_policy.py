@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from agents.agent_policy import load_policy
+from agents.configs import CONFIGS, SACConfig
+from agents.table import ALGORITHMS
 from envs.artifact import load_artifact, read_artifact_json
-from experiments.cli import main
-from experiments.train import _points_at
+from experiments.agent_presets import AGENT_PRESETS, agent_preset
+from experiments.cli import main, parse
+from experiments.train_loops import points_at
 
 TINY = {
     "ppo": ["--agent.num-envs", "2", "--agent.num-steps", "8", "--agent.num-epochs", "1", "--agent.hidden", "8"],
@@ -100,7 +104,7 @@ def test_what_resumes_must_be_the_same_training(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("num_updates", "part"), [(41, 41), (41, 7), (3, 3), (100, 50), (1, 1), (1000, 51)])
 def test_points_of_the_curve_are_about_twenty_and_at_the_end_of_every_part(num_updates, part):
-    points = _points_at(num_updates, part)
+    points = points_at(num_updates, part)
     assert points == sorted(set(points))
     assert points[-1] == num_updates
     assert set(range(part, num_updates, part)) <= set(points)
@@ -110,8 +114,8 @@ def test_points_of_the_curve_are_about_twenty_and_at_the_end_of_every_part(num_u
 def kill_when(condition, arguments: list[str]) -> None:
     """Runs a training as a process of its own and kills it as soon as ``condition`` holds."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", "from experiments.cli import main; main()", *arguments], env=environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    program = [sys.executable, "-c", "from experiments.cli import main; main()", *arguments]
+    process = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while not condition():
             assert process.poll() is None, "it ended before it could be killed"
@@ -139,3 +143,71 @@ def test_killed_at_any_moment_and_resumed_it_ends_where_the_whole_training_ends(
     main(command(out, "--resume", **settings))
     require_same(out, tmp_path / "whole")
     assert not kept.parent.exists()
+
+
+# From logs
+
+
+QUICK_LOG = ["--gradient-steps", "40", "--agent.hidden", "8"]
+QUICK_IQL = [*QUICK_LOG, "--agent.batch-size", "16", "--agent.warmup-steps", "20", "--agent.total-steps", "200"]
+
+
+def test_from_a_log_alone_and_then_on(shelf, tmp_path, capsys):
+    logs = ["--logs", str(shelf / "log")]
+    main(["train", *logs, "--out", str(tmp_path / "alone"), "--algorithm", "iql", *QUICK_IQL])
+    main(["train", *logs, "--out", str(tmp_path / "on"), "--algorithm", "iql", "--world", "CartPole-v1", *QUICK_IQL])
+    for name, folders in (("alone", {"log-seed-0"}), ("on", {"log-seed-0", "seed-0"})):
+        assert {path.name for path in (tmp_path / name / "training").iterdir()} == folders
+        assert "learning curve" in (tmp_path / name / "report.html").read_text()
+    one, other = ((tmp_path / name / "training" / "log-seed-0" / "metrics.csv").read_text() for name in ("alone", "on"))
+    assert one == other
+    assert one.count("\n") == 1 + 20
+    ours, theirs = (load_artifact(tmp_path / name).tensors for name in ("alone", "on"))
+    assert any(value.tobytes() != theirs[name].tobytes() for name, value in ours.items())  # it went on learning
+    main(["train", *logs, "--out", str(tmp_path / "on"), "--algorithm", "iql", "--world", "CartPole-v1", *QUICK_IQL,
+          "--resume"])  # fmt: skip
+    assert "is complete" in capsys.readouterr().out
+    told = refused(capsys, ["train", *logs, "--out", str(tmp_path / "on"), "--algorithm", "iql", *QUICK_IQL,
+                            "--resume"])  # fmt: skip
+    assert "world was 'CartPole-v1' and is now None" in told
+
+
+def test_ppo_starts_with_cloned_behaviour(shelf, tmp_path):
+    out = tmp_path / "policy"
+    main(["train", "--logs", str(shelf / "log"), "--gradient-steps", "40", *command(out)[1:]])
+    rows = (out / "training" / "log-seed-0" / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 1 + 20
+    assert load_policy(out).config.label == "PPO"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--algorithm", "ppo"], "PPO needs whole rollouts: it cannot learn from the single steps of a log"),
+        (["--algorithm", "td3-bc"], r"TD3\+BC does not fit: expected a vector Box action space of CartPole-v1"),
+        (["--algorithm", "iql", "--world", "Pendulum-v1"], "disagree on env_id: Pendulum-v1 against CartPole-v1"),
+        (["--algorithm", "bc", "--world", "CartPole-v1"], "an agent that learns by collecting such as ppo"),
+        (["--algorithm", "iql", "--gradient-steps", "0"], "gradient_steps on a log of at least 1, got 0"),
+    ],
+)
+def test_what_cannot_learn_so_is_told_before_anything_is_made(shelf, tmp_path, capsys, arguments, told):
+    found = refused(capsys, ["train", "--logs", str(shelf / "log"), "--out", str(tmp_path / "it"), *arguments])
+    assert re.search(told, found), found
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_neither_a_world_nor_a_log_is_told(tmp_path, capsys):
+    assert "expected --world to train on, --logs to learn from" in refused(capsys, ["train", "--out", str(tmp_path)])
+
+
+def test_settings_are_those_tuned_for_the_environment_that_a_world_or_a_log_stands_for(shelf):
+    for option, source in (("--world", "CartPole-v1"), ("--world", shelf / "model"), ("--logs", shelf / "log")):
+        for algorithm in ("ppo", "sac"):
+            found = parse(["train", option, str(source), "--out", "x", "--algorithm", algorithm])
+            assert found.agent == agent_preset("CartPole-v1", algorithm)
+    assert parse(["train", "--world", "Nowhere-v0", "--out", "x", "--algorithm=sac"]).agent == SACConfig()
+
+
+def test_every_algorithm_has_its_settings_and_its_name():
+    assert {name: one.config_type for name, one in ALGORITHMS.items()} == CONFIGS
+    assert all(type(config) is CONFIGS[algorithm] for (_, algorithm), config in AGENT_PRESETS.items())
