@@ -4,9 +4,35 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from agents.agent import Agent, PolicyNetworks
+from agents.algorithms.a2c import make_a2c
+from agents.algorithms.behaviour_cloning import make_bc
+from agents.algorithms.cql import make_cql
+from agents.algorithms.dqn import make_dqn
+from agents.algorithms.iql import make_iql
 from agents.algorithms.ppo import make_ppo
+from agents.algorithms.q_learning import make_q_learning
+from agents.algorithms.reinforce import make_reinforce
 from agents.algorithms.sac import make_sac
-from agents.configs import AgentConfig, PPOConfig, SACConfig
+from agents.algorithms.td3 import make_td3
+from agents.algorithms.td3_bc import make_td3_bc
+from agents.configs import (
+    A2CConfig,
+    AgentConfig,
+    BCConfig,
+    C51Config,
+    CQLConfig,
+    DDPGConfig,
+    DQNConfig,
+    IQLConfig,
+    PPOConfig,
+    QLearningConfig,
+    QRDQNConfig,
+    RainbowConfig,
+    REINFORCEConfig,
+    SACConfig,
+    TD3BCConfig,
+    TD3Config,
+)
 from agents.networks.fitting import UnfitSpace
 from envs.errors import InputError, unknown_name
 from envs.spec import EnvSpec
@@ -25,8 +51,21 @@ class Algorithm(NamedTuple):
 
 
 ALGORITHMS: dict[str, Algorithm] = {
+    "a2c": Algorithm(A2CConfig, make_a2c),
     "ppo": Algorithm(PPOConfig, make_ppo),
+    "reinforce": Algorithm(REINFORCEConfig, make_reinforce),
+    "dqn": Algorithm(DQNConfig, make_dqn),
+    "c51": Algorithm(C51Config, make_dqn),
+    "qr-dqn": Algorithm(QRDQNConfig, make_dqn),
+    "rainbow": Algorithm(RainbowConfig, make_dqn),
+    "q-learning": Algorithm(QLearningConfig, make_q_learning),
     "sac": Algorithm(SACConfig, make_sac),
+    "td3": Algorithm(TD3Config, make_td3),
+    "ddpg": Algorithm(DDPGConfig, make_td3),
+    "bc": Algorithm(BCConfig, make_bc),
+    "cql": Algorithm(CQLConfig, make_cql),
+    "iql": Algorithm(IQLConfig, make_iql),
+    "td3-bc": Algorithm(TD3BCConfig, make_td3_bc),
 }
 
 

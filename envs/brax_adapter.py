@@ -1,12 +1,9 @@
-"""brax environments as functional environments; the only module that imports brax (0.14).
+"""brax environments as functional environments.
 
-brax's environments are no longer maintained, so what they need to run under a current JAX is mended here, in one place.
+brax's environments are no longer maintained: what they need to run under a current JAX is in `envs.brax_mending`. These
+two modules alone import brax (0.14).
 """
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,24 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 
+from envs.brax_mending import mend_fluid, quiet, quiet_import
 from envs.errors import InputError, unknown_name
 from envs.functional import Params, strongly_typed
 from envs.spec import EnvSpec
 
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silences what brax says of its own age: unmaintained, and using names that MuJoCo and JAX want renamed."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Brax System", UserWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        yield
-
-
-# On import, MJX prints to standard output that its optional back end Warp is not installed.
-with _quiet(), contextlib.redirect_stdout(io.StringIO()):
+with quiet_import():
     import brax.envs
-    import brax.fluid
 
 BRAX = (
     "ant",
@@ -77,7 +63,7 @@ class BraxEnv:
 
     def __init__(self, env_id: str, brax_env: brax.envs.Env):
         self._brax = brax_env
-        with _quiet():
+        with quiet():
             shape = jax.eval_shape(brax_env.reset, jax.random.key(0)).obs.shape
         observation_space = spaces.Box(-np.inf, np.inf, shape, np.float32)
         action_space = spaces.Box(-1.0, 1.0, (brax_env.action_size,), np.float32)
@@ -88,7 +74,7 @@ class BraxEnv:
         return ()
 
     def reset(self, key: jax.Array, params: Params) -> tuple[jax.Array, BraxState]:  # noqa: ARG002
-        with _quiet():
+        with quiet():
             inner = self._brax.reset(key)
         return strongly_typed((inner.obs, BraxState(inner, jnp.int32(0))))
 
@@ -99,7 +85,7 @@ class BraxEnv:
         action: jax.Array,
         params: Params,  # noqa: ARG002
     ) -> tuple[jax.Array, BraxState, jax.Array, jax.Array, jax.Array, dict[str, Any]]:
-        with _quiet():
+        with quiet():
             # A copy of the tree: brax writes new metrics into the dict of the state that it is given.
             inner = self._brax.step(jax.tree.map(lambda leaf: leaf, state.inner), action)
         time = state.time + 1
@@ -126,25 +112,10 @@ def make_brax(name: str, backend: str | None = None) -> BraxEnv:
         raise InputError("expected no backend for brax's environment 'fast', which has no physics")
     settings = {} if backend is None else {"backend": backend}
     try:
-        with _quiet():
+        with quiet():
             brax_env = brax.envs.get_environment(name, **settings)
     except ValueError as error:
         raise InputError(f"brax's environment {name!r} does not run on the backend {backend!r}: {error}") from None
     if name == "swimmer":
-        _mend_fluid()
+        mend_fluid()
     return BraxEnv("/".join(["brax", name, *settings.values()]), brax_env)
-
-
-class _NumpyWithOldClip:
-    """`jax.numpy` whose ``clip`` still knows the argument ``a_min``, which JAX has removed."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(jnp, name)
-
-    def clip(self, array: jax.Array, a_min: float) -> jax.Array:
-        return jnp.clip(array, min=a_min)
-
-
-def _mend_fluid() -> None:
-    """brax 0.14.2 calls ``clip(x, a_min=...)`` in its model of fluids, which swimmer alone uses (mended upstream)."""
-    brax.fluid.jp = _NumpyWithOldClip()

@@ -57,7 +57,7 @@ def reset_rows(env: FunctionalEnv, keys: jax.Array, params: Params) -> Started:
 def restart_rows(env: FunctionalEnv, rows: Started, mask: jax.Array, params: Params) -> Started:
     """Resets the rows of ``mask`` ``[B]`` and leaves the others, their keys too, as they are."""
     next_keys, reset_keys = _split_rows(rows.keys)
-    observations, state = _restarted(env, reset_keys, mask, rows.observations, rows.state, params)
+    observations, state = restarted(env, reset_keys, mask, rows.observations, rows.state, params)
     return Started(_select_rows(mask, next_keys, rows.keys), state, observations)
 
 
@@ -69,7 +69,7 @@ def step_rows(
     keys, row_keys = _split_rows(keys)
     stepped = jax.vmap(env.step, (0, 0, 0, None))(row_keys, state, actions, params)
     final_observations, state, reward, terminated, truncated, _ = stepped
-    observations, state = _restarted(env, row_keys, waiting, final_observations, state, params)
+    observations, state = restarted(env, row_keys, waiting, final_observations, state, params)
     reward = jnp.where(waiting, 0.0, reward)
     return Stepped(keys, state, observations, final_observations, reward, terminated & ~waiting, truncated & ~waiting)
 
@@ -84,7 +84,7 @@ def step_rows_same_step(
     final_observations, state, reward, terminated, truncated, _ = stepped
     ended = terminated | truncated
     next_keys, reset_keys = _split_rows(keys)
-    observations, state = _restarted(env, reset_keys, ended, final_observations, state, params)
+    observations, state = restarted(env, reset_keys, ended, final_observations, state, params)
     keys = _select_rows(ended, next_keys, keys)
     return Stepped(keys, state, observations, final_observations, reward, terminated, truncated)
 
@@ -98,10 +98,13 @@ def _select_rows(mask: jax.Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(lambda one, other: jax.vmap(jnp.where)(mask, one, other), yes, no)
 
 
-def _restarted(
+def restarted(
     env: FunctionalEnv, keys: jax.Array, mask: jax.Array, observations: jax.Array, state: EnvState, params: Params
 ) -> tuple[jax.Array, EnvState]:
-    """Returns observations and state with the rows of ``mask`` reset; without any, no reset is computed."""
+    """Returns observations ``[B, *O]`` and state ``[B, ...]``, the rows of ``mask`` ``[B]`` reset with ``keys`` ``[B]``.
+
+    Without any, no reset is computed.
+    """
 
     def restart() -> tuple[jax.Array, EnvState]:
         return _select_rows(mask, jax.vmap(env.reset, (0, None))(keys, params), (observations, state))

@@ -9,17 +9,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gymnax.environments.classic_control.acrobot import Acrobot
-from gymnax.environments.classic_control.cartpole import CartPole
-from gymnax.environments.classic_control.continuous_mountain_car import ContinuousMountainCar
-from gymnax.environments.classic_control.mountain_car import MountainCar
-from gymnax.environments.classic_control.pendulum import Pendulum
-from gymnax.environments.environment import Environment
 
 from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import unknown_name
 from envs.functional import EnvState, Params, strongly_typed
+from envs.lean_import import without_init
 from envs.spec import spec_of
+
+# Whole, gymnax imports every environment it has and what draws them, which takes ten times as long as these.
+with without_init("flax", "gymnax", "gymnax.environments"):
+    from gymnax.environments.classic_control.acrobot import Acrobot
+    from gymnax.environments.classic_control.cartpole import CartPole
+    from gymnax.environments.classic_control.continuous_mountain_car import ContinuousMountainCar
+    from gymnax.environments.classic_control.mountain_car import MountainCar
+    from gymnax.environments.classic_control.pendulum import Pendulum
+    from gymnax.environments.environment import Environment
 
 
 class MendedMountainCarContinuous(ContinuousMountainCar):

@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
-from jax.nn.initializers import Initializer, orthogonal
+from jax.nn.initializers import Initializer
 
 from envs.errors import unknown_name
+from envs.orthogonal import orthogonal_weights
 
 MLPParams = dict[str, dict[str, jax.Array]]
 
@@ -38,14 +39,26 @@ def init_mlp(
     Weights are orthogonal: gain sqrt(2) in hidden layers unless ``hidden_init`` says otherwise, ``output_scale`` in
     the last; biases are zero (Andrychowicz et al. 2021 recommend a small scale for a policy's last layer).
     """
-    keys = jax.random.split(key, len(sizes) - 1)
-    hidden = orthogonal(2**0.5) if hidden_init is None else hidden_init
-    inits = [hidden] * (len(sizes) - 2) + [orthogonal(output_scale)]
-    pairs = pairwise(sizes)
-    return {
-        str(i): {"w": init(k, shape, jnp.float32), "b": jnp.zeros(shape[1])}
-        for i, (k, init, shape) in enumerate(zip(keys, inits, pairs, strict=True))
-    }
+    if hidden_init is None:
+        return init_mlps(key, [sizes], [output_scale])[0]
+    shapes = list(pairwise(sizes))
+    *keys, last_key = jax.random.split(key, len(shapes))
+    weights = [hidden_init(k, shape, jnp.float32) for k, shape in zip(keys, shapes[:-1], strict=True)]
+    return _layers([*weights, output_scale * orthogonal_weights(last_key, shapes[-1:])[0]])
+
+
+def init_mlps(key: jax.Array, sizes: Sequence[Sequence[int]], output_scales: Sequence[float]) -> list[MLPParams]:
+    """Returns parameters of several networks, each as `init_mlp` would; one call is compiled faster than several."""
+    weights = iter(orthogonal_weights(key, [shape for one in sizes for shape in pairwise(one)]))
+    networks = []
+    for one, output_scale in zip(sizes, output_scales, strict=True):
+        hidden = [2**0.5 * next(weights) for _ in one[2:]]
+        networks.append(_layers([*hidden, output_scale * next(weights)]))
+    return networks
+
+
+def _layers(weights: list[jax.Array]) -> MLPParams:
+    return {str(i): {"w": w, "b": jnp.zeros(w.shape[1])} for i, w in enumerate(weights)}
 
 
 def apply_mlp(params: MLPParams, inputs: jax.Array, activation: str = "tanh") -> jax.Array:

@@ -16,6 +16,7 @@ from agents.agent import Learner, Memory, Params, to_env_action
 from agents.configs import AgentConfig
 from agents.table import make_agent, make_networks
 from agents.training.compiled import make_compiled_training
+from agents.training.finite import require_finite
 from agents.training.hosted import start_hosted, train_hosted, updates_per_part
 from agents.training.offline import OfflineState, logged_steps, make_offline_training
 from envs.errors import InputError
@@ -87,6 +88,8 @@ def train_compiled(
     for before, end in list(pairwise(ends))[len(points) // len(seeds) :]:
         state, metrics = advance(state, env_params, training.hyper, end - before)
         steps, metrics = end * config.steps_per_update, jax.tree.map(np.asarray, metrics)
+        for bad_steps in metrics.pop("bad_step"):
+            require_finite(bad_steps, world.spec.env_id, config.num_envs, config.num_steps, before)
         for row, seed in enumerate(seeds):
             params = jax.tree.map(lambda x: x[row], state.learner.params)  # noqa: B023
             require_sound(params, seed, steps)

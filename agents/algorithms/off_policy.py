@@ -16,7 +16,9 @@ import jax.numpy as jnp
 from agents.agent import Agent, Memory, Params, PolicyNetworks
 from agents.configs import ReplayConfig
 from agents.networks.normalised import policy_of
+from agents.replay import priorities as by_error
 from agents.replay.n_step import n_step_transitions
+from agents.replay.priorities import Priorities
 from agents.replay.ring import Replay, Transitions, add, draw, empty_replay, take
 from agents.training.normalisation import Normaliser, init_normaliser
 from agents.training.rollout import Rollout
@@ -75,12 +77,14 @@ class Learner(NamedTuple):
         replay: the experience.
         pending: the latest ``n - 1`` steps ``[n - 1, B, ...]``, whose sums are not complete yet.
         normaliser: running moments.
+        priorities: of what is in the buffer; None where it is drawn uniformly.
     """
 
     brain: Brain
     replay: Replay
     pending: Rollout
     normaliser: Normaliser
+    priorities: Priorities | None
 
     @property
     def params(self) -> Params:
@@ -120,7 +124,8 @@ def init_learner(algorithm: ReplayAlgorithm, brain: Brain) -> Learner:
 
     observation, flag, reward = none(algorithm.observation), none(jnp.bool_(False)), none(jnp.float32(0))
     pending = Rollout(observation, none(algorithm.action), reward, flag, flag, observation, flag, flag)
-    return Learner(brain, replay, pending, init_normaliser(config, algorithm.observation.shape))
+    priorities = None if config.priorities == "none" else by_error.init_priorities(config.capacity, config.priorities)
+    return Learner(brain, replay, pending, init_normaliser(config, algorithm.observation.shape), priorities)
 
 
 def update(
@@ -135,16 +140,35 @@ def update(
     learner = keep(learner, rollout, hyper, config)
     ready = learner.replay.num_added >= config.warmup_steps
     draw_key, learn_key = jax.random.split(key)
-    indices = draw(learner.replay, draw_key, (config.gradient_steps, config.batch_size))
+    if learner.priorities is None:
+        places = draw(learner.replay, draw_key, (config.gradient_steps, config.batch_size))
+    else:
+        places = jax.random.split(draw_key, config.gradient_steps)  # not known yet: priorities change with each step
 
-    def one_step(brain: Brain, step: tuple[jax.Array, jax.Array]) -> tuple[Brain, dict[str, jax.Array]]:
-        batch = seen_by_networks(learner.normaliser, take(learner.replay, step[0]))
-        brain, _, metrics = step_if(ready, brain, batch, jnp.ones(config.batch_size), step[1], hyper, algorithm)
-        return brain, metrics
+    def one_step(
+        carry: tuple[Brain, Priorities | None], step: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[Brain, Priorities | None], dict[str, jax.Array]]:
+        (brain, priorities), (place, step_key) = carry, step
+        weight = jnp.ones(config.batch_size)
+        if priorities is not None:
+            exponent = importance_exponent(learner.replay.num_added, hyper, config)
+            place, weight = by_error.draw(priorities, place, config.batch_size, exponent)
+        batch = seen_by_networks(learner.normaliser, take(learner.replay, place))
+        brain, error, metrics = step_if(ready, brain, batch, weight, step_key, hyper, algorithm)
+        if priorities is not None:
+            place = jnp.where(ready, place, learner.replay.capacity)  # beyond the end: nothing changes
+            priorities = by_error.update(priorities, place, error, hyper.replay.priority_exponent)
+        return (brain, priorities), metrics
 
-    keys = jax.random.split(learn_key, config.gradient_steps)
-    brain, metrics = jax.lax.scan(one_step, learner.brain, (indices, keys))
-    return learner._replace(brain=brain), jax.tree.map(jnp.mean, metrics)
+    steps = (places, jax.random.split(learn_key, config.gradient_steps))
+    (brain, priorities), metrics = jax.lax.scan(one_step, (learner.brain, learner.priorities), steps)
+    return learner._replace(brain=brain, priorities=priorities), jax.tree.map(jnp.mean, metrics)
+
+
+def importance_exponent(num_added: jax.Array, hyper: Any, config: ReplayConfig) -> jax.Array:
+    """Returns how much of the priorities' bias is taken back: more and more, and all of it at the end of training."""
+    start = hyper.replay.importance_exponent
+    return start + (1.0 - start) * jnp.minimum(num_added / config.total_steps, 1.0)
 
 
 def keep(learner: Learner, rollout: Rollout, hyper: Any, config: ReplayConfig) -> Learner:
@@ -155,9 +179,10 @@ def keep(learner: Learner, rollout: Rollout, hyper: Any, config: ReplayConfig) -
     num_starts = len(rollout.reward)
     transitions = n_step_transitions(steps, config.n_step, hyper.replay.gamma)
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), transitions)
-    replay, _ = add(learner.replay, flat, steps.valid[:num_starts].reshape(-1))
+    replay, places = add(learner.replay, flat, steps.valid[:num_starts].reshape(-1))
+    priorities = None if learner.priorities is None else by_error.add(learner.priorities, places)
     pending = jax.tree.map(lambda x: x[num_starts:], steps)
-    return learner._replace(replay=replay, pending=pending, normaliser=normaliser)
+    return Learner(learner.brain, replay, pending, normaliser, priorities)
 
 
 def seen_by_networks(normaliser: Normaliser, batch: Transitions) -> Transitions:

@@ -13,17 +13,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from einops import rearrange
 
 from agents.agent import Agent, Params
+from agents.algorithms.adam import adam_step, init_adam
 from agents.configs import PPOConfig
 from agents.equations.advantages import gae
 from agents.networks.actor_critic import ActorCritic, make_actor_critic
 from agents.networks.normalised import policy_of
+from agents.networks.recurrent import RecurrentActorCritic
 from agents.training.normalisation import Normaliser, init_normaliser
 from agents.training.rollout import Rollout
+from agents.training.shuffling import random_order
 from envs.spec import EnvSpec
+
+Networks = ActorCritic | RecurrentActorCritic
 
 
 class Hyperparameters(NamedTuple):
@@ -65,9 +69,12 @@ class Learner(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Rows of a rollout, flattened, with what does not change during its epochs; each ``[N, ...]``."""
+    """Rows of a rollout with what does not change during its epochs; each ``[N, ...]``.
 
-    observation: jax.Array
+    A row is a step, or, where the networks have a memory, the sequence of one environment's steps.
+    """
+
+    inputs: Any
     action: jax.Array
     log_prob: jax.Array
     value: jax.Array
@@ -82,7 +89,7 @@ def make_ppo(spec: EnvSpec, config: PPOConfig) -> Agent:
 
 
 @cache  # the same functions for the same settings, so that what was compiled of them serves again
-def _agent(networks: ActorCritic, config: PPOConfig) -> Agent:
+def _agent(networks: Networks, config: PPOConfig) -> Agent:
     policy = policy_of(networks, config.normalise_observations, (networks.observation_size,))
     return Agent(
         config=config,
@@ -94,15 +101,15 @@ def _agent(networks: ActorCritic, config: PPOConfig) -> Agent:
     )
 
 
-def init_learner(networks: ActorCritic, config: PPOConfig, key: jax.Array) -> Learner:
+def init_learner(networks: Networks, config: PPOConfig, key: jax.Array) -> Learner:
     """Returns fresh weights and optimiser state."""
     weights = networks.init(key)
     normaliser = init_normaliser(config, (networks.observation_size,))
-    return Learner(weights, optax.scale_by_adam(eps=1e-5).init(weights), jnp.int32(0), normaliser)
+    return Learner(weights, init_adam(weights), jnp.int32(0), normaliser)
 
 
 def update(
-    learner: Learner, rollout: Rollout, key: jax.Array, networks: ActorCritic, config: PPOConfig, hyper: Hyperparameters
+    learner: Learner, rollout: Rollout, key: jax.Array, networks: Networks, config: PPOConfig, hyper: Hyperparameters
 ) -> tuple[Learner, dict[str, jax.Array]]:
     """Learns from one rollout ``[T, B, ...]``.
 
@@ -120,7 +127,6 @@ def update(
     """
     left = 1.0 - learner.num_updates / config.num_updates if config.anneal else 1.0
     hyper = hyper._replace(learning_rate=hyper.learning_rate * left, clip=hyper.clip * left)
-    optimiser = optax.chain(optax.clip_by_global_norm(hyper.max_grad_norm), optax.scale_by_adam(eps=1e-5))
     # Observations as they were when acted on, or the probabilities would not be those of the actions.
     normaliser = learner.normaliser.observe_rewards(rollout, hyper.gamma)
     batch = make_batch(learner.weights, _seen(rollout, normaliser), networks, hyper)
@@ -128,10 +134,8 @@ def update(
     def gradient_step(carry: tuple[Params, Any], rows: Batch) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
         params, opt_state = carry
         (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(params, rows, networks, config, hyper)
-        # The chain's state is (clip's, Adam's); clipping has none of its own.
-        steps, (_, opt_state) = optimiser.update(gradient, (optax.EmptyState(), opt_state))
-        params = jax.tree.map(lambda p, step: p - hyper.learning_rate * step, params, steps)
-        return (params, opt_state), metrics
+        stepped = adam_step(params, gradient, opt_state, hyper.learning_rate, hyper.max_grad_norm, epsilon=1e-5)
+        return stepped, metrics
 
     def epoch(carry: tuple[Params, Any], epoch_key: jax.Array) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
         return jax.lax.scan(gradient_step, carry, _minibatches(batch, epoch_key, config.num_minibatches))
@@ -151,38 +155,37 @@ def _seen(rollout: Rollout, normaliser: Normaliser) -> Rollout:
     )
 
 
-def make_batch(params: Params, rollout: Rollout, networks: ActorCritic, hyper: Hyperparameters) -> Batch:
-    """Returns the rollout's rows ``[T * B, ...]`` with log-probabilities, values, advantages and value targets."""
-    log_prob, _ = networks.log_prob_and_entropy(params, rollout.observation, rollout.action)
-    value = networks.value(params, rollout.observation)
-    next_value = networks.value(params, rollout.next_observation)
+def make_batch(params: Params, rollout: Rollout, networks: Networks, hyper: Hyperparameters) -> Batch:
+    """Returns the rollout's rows ``[N, ...]`` with log-probabilities, values, advantages and value targets."""
+    (log_prob, _, value), next_value = networks.judge_rollout(params, rollout)
     advantage = gae(
         rollout.reward, value, next_value, rollout.terminated, rollout.truncated, hyper.gamma, hyper.gae_lambda
     )
-    weight = rollout.valid.astype(jnp.float32)
-    batch = Batch(rollout.observation, rollout.action, log_prob, value, advantage, advantage + value, weight)
-    return jax.tree.map(lambda x: rearrange(x, "t b ... -> (t b) ..."), batch)
+    target, weight = advantage + value, rollout.valid.astype(jnp.float32)
+    batch = Batch(networks.inputs(rollout), rollout.action, log_prob, value, advantage, target, weight)
+    return networks.rows(batch)
 
 
 def _minibatches(batch: Batch, key: jax.Array, num_minibatches: int) -> Batch:
     """Shuffles the rows and splits them: ``[num_minibatches, N, ...]``. One minibatch needs no shuffling."""
-    num_rows = len(batch.weight)
-    order = jnp.arange(num_rows) if num_minibatches == 1 else jax.random.permutation(key, num_rows)
+    if num_minibatches == 1:
+        return jax.tree.map(lambda x: x[None], batch)
+    order = random_order(key, len(batch.weight))
     return jax.tree.map(lambda x: rearrange(x[order], "(m n) ... -> m n ...", m=num_minibatches), batch)
 
 
 def loss(
-    params: Params, batch: Batch, networks: ActorCritic, config: PPOConfig, hyper: Hyperparameters
+    params: Params, batch: Batch, networks: Networks, config: PPOConfig, hyper: Hyperparameters
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Returns a minibatch's loss (eq. 9; its policy term is eq. 7) and its parts; rows of weight 0 do not count."""
     weight = batch.weight / jnp.maximum(batch.weight.sum(), 1.0)
-    log_prob, entropy = networks.log_prob_and_entropy(params, batch.observation, batch.action)
+    log_prob, entropy, value = networks.judge(params, batch.inputs, batch.action)
     ratio = jnp.exp(log_prob - batch.log_prob)
-    advantage = _normalise(batch.advantage, weight) if config.normalise_advantages else batch.advantage
+    advantage = batch.advantage if config.baseline else batch.target
+    advantage = _normalise(advantage, weight) if config.normalise_advantages else advantage
     clipped = jnp.clip(ratio, 1.0 - hyper.clip, 1.0 + hyper.clip)
     policy_loss = -(weight * jnp.minimum(ratio * advantage, clipped * advantage)).sum()
 
-    value = networks.value(params, batch.observation)
     error = (value - batch.target) ** 2
     if config.clip_value:
         near = batch.value + jnp.clip(value - batch.value, -hyper.clip, hyper.clip)

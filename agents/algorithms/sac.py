@@ -6,7 +6,9 @@ are exact there.
 Departures: critics, policy and temperature take one joint Adam step from the same weights, where the paper takes them
 one after the other; the temperature's loss is linear in its logarithm, as in the authors' own code; the default target
 entropy for Discrete actions is much lower than Christodoulou's 98% of the highest, which keeps a policy close to
-random. Time limits are bootstrapped through. Every numeric setting is a traced value.
+random; there the mean of the twin critics replaces the lower one (Zhou et al. 2022, "Revisiting Discrete Soft
+Actor-Critic"), which underestimates. Exploration noise may be held for several steps
+(`agents/algorithms/held_noise.py`). Time limits are bootstrapped through. Every numeric setting is a traced value.
 
 Shape legend: ``B`` environments, ``N`` rows of a minibatch, ``O`` observation size.
 """
@@ -17,17 +19,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from agents.agent import Agent, Params
+from agents.algorithms.adam import adam_step, follow, init_adam
+from agents.algorithms.held_noise import held_key, init_noise_seed
 from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
 from agents.configs import SACConfig
 from agents.networks.soft_actor_critic import SACNetworks, make_sac_networks
 from agents.replay.ring import Transitions
 from envs.spec import EnvSpec
 
-_ADAM = optax.scale_by_adam()
-_DISCRETE_ENTROPY = 0.4
+_DISCRETE_ENTROPY = 0.15
 """Default target entropy for Discrete actions, as a share of the highest."""
 
 
@@ -38,6 +40,7 @@ class Hyperparameters(NamedTuple):
     max_grad_norm: jax.Array
     tau: jax.Array
     target_entropy: jax.Array
+    pessimism: jax.Array
     replay: ReplayHyper
 
 
@@ -50,6 +53,7 @@ class Brain(NamedTuple):
         log_temperature: scalar.
         targets: slowly following copy of the critics.
         opt_state: Adam's moments, of the first three.
+        noise_seed: what exploration is drawn from, see `held_key`.
     """
 
     params: Params
@@ -57,6 +61,7 @@ class Brain(NamedTuple):
     log_temperature: jax.Array
     targets: Params
     opt_state: Any
+    noise_seed: jax.Array
 
 
 def make_sac(spec: EnvSpec, config: SACConfig) -> Agent:
@@ -91,17 +96,21 @@ def hyperparameters_of(config: SACConfig, networks: SACNetworks) -> Hyperparamet
     if entropy is None:
         entropy = _DISCRETE_ENTROPY * math.log(networks.action_size) if networks.discrete else -networks.action_size
     limit = math.inf if config.max_grad_norm is None else config.max_grad_norm
-    rate, limit, tau, entropy = (jnp.float32(x) for x in (config.learning_rate, limit, config.tau, entropy))
-    return Hyperparameters(rate, limit, tau, entropy, ReplayHyper.of(config))
+    pessimism = config.pessimism
+    if pessimism is None:
+        pessimism = 0.0 if networks.discrete else 1.0
+    numbers = (jnp.float32(x) for x in (config.learning_rate, limit, config.tau, entropy, pessimism))
+    return Hyperparameters._make((*numbers, ReplayHyper.of(config)))
 
 
 def init_brain(networks: SACNetworks, config: SACConfig, key: jax.Array) -> Brain:
     """Returns fresh networks; the targets equal the critics."""
-    actor_key, critic_key = jax.random.split(key)
+    actor_key, critic_key, noise_key = jax.random.split(key, 3)
     params, critics = networks.init(actor_key), networks.init_critics(critic_key)
     log_temperature = jnp.float32(math.log(config.initial_temperature))
     targets = jax.tree.map(jnp.copy, critics)  # not the same arrays, so that a learner can be donated
-    return Brain(params, critics, log_temperature, targets, _ADAM.init((params, critics, log_temperature)))
+    opt_state = init_adam((params, critics, log_temperature))
+    return Brain(params, critics, log_temperature, targets, opt_state, init_noise_seed(noise_key))
 
 
 def explore(
@@ -113,6 +122,7 @@ def explore(
     config: SACConfig,
 ) -> jax.Array:
     """Returns actions for ``[B, O]``: uniformly random ones until there are ``warmup_steps``, then the policy's."""
+    key = held_key(key, brain.noise_seed, num_added, config.noise_steps, config.num_envs)
     return jnp.where(
         num_added < config.warmup_steps,
         networks.uniform(observation, key),
@@ -138,23 +148,26 @@ def gradient_step(
         The brain after it, each row's error ``[N]`` (the mean of both critics' absolute ones), and `loss`'s metrics.
     """
     target_key, actor_key = jax.random.split(key)
-    target = critic_target(brain, batch, target_key, networks)
+    target = critic_target(brain, batch, target_key, networks, hyper)
     learned = (brain.params, brain.critics, brain.log_temperature)
     (_, (error, metrics)), gradient = jax.value_and_grad(loss, has_aux=True)(
         learned, batch, target, weight, actor_key, networks, hyper
     )
-    clip = optax.clip_by_global_norm(hyper.max_grad_norm)
-    gradient, _ = clip.update(gradient, optax.EmptyState())
-    steps, opt_state = _ADAM.update(gradient, brain.opt_state)
-    params, critics, log_temperature = jax.tree.map(lambda p, step: p - hyper.learning_rate * step, learned, steps)
-    targets = jax.tree.map(lambda old, new: old + hyper.tau * (new - old), brain.targets, critics)
-    return Brain(params, critics, log_temperature, targets, opt_state), error, metrics
+    (params, critics, log_temperature), opt_state = adam_step(
+        learned, gradient, brain.opt_state, hyper.learning_rate, hyper.max_grad_norm
+    )
+    targets = follow(brain.targets, critics, hyper.tau)
+    return Brain(params, critics, log_temperature, targets, opt_state, brain.noise_seed), error, metrics
 
 
-def critic_target(brain: Brain, batch: Transitions, key: jax.Array, networks: SACNetworks) -> jax.Array:
+def critic_target(
+    brain: Brain, batch: Transitions, key: jax.Array, networks: SACNetworks, hyper: Hyperparameters
+) -> jax.Array:
     """Returns ``reward + discount V(next observation)`` ``[N]``, V the policy's soft value (eq. 3)."""
     temperature = jnp.exp(brain.log_temperature)
-    value, _ = networks.soft_value(brain.params, brain.targets, batch.next_observation, temperature, key)
+    value, _ = networks.soft_value(
+        brain.params, brain.targets, batch.next_observation, temperature, hyper.pessimism, key
+    )
     return batch.reward + batch.discount * value
 
 
@@ -178,7 +191,7 @@ def loss(
     critic_loss = 0.5 * (weight * error**2).mean(axis=1).sum()
     temperature = jnp.exp(jax.lax.stop_gradient(log_temperature))
     frozen = jax.lax.stop_gradient(critics)
-    value, entropy = networks.soft_value(params, frozen, batch.observation, temperature, key)
+    value, entropy = networks.soft_value(params, frozen, batch.observation, temperature, hyper.pessimism, key)
     policy_loss = -value.mean()
     temperature_loss = log_temperature * jax.lax.stop_gradient(entropy.mean() - hyper.target_entropy)
     parts = (critic_loss, value.mean(), entropy.mean(), temperature)

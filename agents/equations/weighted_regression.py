@@ -17,8 +17,10 @@ def expectile_loss(error: jax.Array, expectile: jax.Array | float) -> jax.Array:
     return jnp.where(error < 0.0, 1.0 - expectile, expectile) * error**2
 
 
-def advantage_weights(advantage: jax.Array, inverse_temperature: jax.Array | float, largest: float) -> jax.Array:
-    """Returns ``min(exp(inverse_temperature * advantage), largest)`` ``[...]`` (Peng et al. 2019; Kostrikov et al. 2022).
+def advantage_weights(
+    advantage: jax.Array, inverse_temperature: jax.Array | float, largest: jax.Array | float
+) -> jax.Array:
+    """Returns ``min(exp(inverse_temperature * advantage), largest)`` ``[...]`` (AWR: Peng et al. 2019; IQL: eq. 7).
 
     Args:
         advantage: of the action over the policy's value ``[...]``; no gradient may flow into it.

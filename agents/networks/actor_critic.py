@@ -1,22 +1,23 @@
-"""Actor and critic networks for discrete and continuous actions, and the distributions over actions.
+"""Actor and critic networks without memory, for discrete and continuous actions.
 
-Discrete: a categorical over logits. Box: a diagonal Gaussian with a learned, state-independent log standard deviation,
-unbounded inside the agent; what is sent to an environment is clipped to the space.
-
-Shape legend: ``...`` any batch axes, ``O`` observation size, ``A`` number of discrete actions or action size.
+Shape legend: ``...`` any batch axes, ``T`` time, ``B`` environments, ``N`` rows to learn from, ``O`` observation size,
+``A`` number of discrete actions or action size.
 """
 
-import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 from gymnasium import spaces
 
 from agents.agent import Memory, Params
-from agents.configs import PPOConfig
+from agents.configs import OnPolicyConfig
+from agents.networks.action_distribution import ActionDistribution, Judged
 from agents.networks.fitting import action_size, observation_size
-from envs.mlp import apply_mlp, init_mlp
+from agents.networks.recurrent import RecurrentActorCritic
+from agents.training.rollout import Rollout
+from envs.mlp import apply_mlp, init_mlps
 from envs.spec import EnvSpec
 
 
@@ -39,12 +40,9 @@ class ActorCritic(NamedTuple):
 
     def init(self, key: jax.Array) -> Params:
         """Returns fresh parameters; the policy starts close to uniform (output scale 0.01)."""
-        actor_key, critic_key = jax.random.split(key)
-        sizes = (self.observation_size, *self.hidden)
-        params: Params = {
-            "actor": init_mlp(actor_key, (*sizes, self.action_size), output_scale=0.01),
-            "critic": init_mlp(critic_key, (*sizes, 1)),
-        }
+        inputs = (self.observation_size, *self.hidden)
+        actor, critic = init_mlps(key, [(*inputs, self.action_size), (*inputs, 1)], [0.01, 1.0])
+        params: Params = {"actor": actor, "critic": critic}
         return params if self.discrete else {**params, "log_std": jnp.zeros(self.action_size)}
 
     def value(self, params: Params, observation: jax.Array) -> jax.Array:
@@ -55,6 +53,10 @@ class ActorCritic(NamedTuple):
         """Returns logits, or means of the Gaussian, ``[..., A]``."""
         return apply_mlp(params["actor"], observation, self.activation)
 
+    def distribution(self, params: Params, observation: jax.Array) -> ActionDistribution:
+        """Returns the policy's distributions ``[...]`` for observations ``[..., O]``."""
+        return ActionDistribution(self.preferences(params, observation), params.get("log_std"))
+
     def initial_memory(self, num_rows: int) -> Memory:  # noqa: ARG002, the protocol's signature
         """Returns no memory."""
         return ()
@@ -63,32 +65,33 @@ class ActorCritic(NamedTuple):
         self, params: Params, observation: jax.Array, memory: Memory, key: jax.Array
     ) -> tuple[jax.Array, Memory]:
         """Returns random actions: ``[...]`` int32, or ``[..., A]`` float32 before clipping."""
-        preferences = self.preferences(params, observation)
-        if self.discrete:
-            return jax.random.categorical(key, preferences).astype(jnp.int32), memory
-        return preferences + jnp.exp(params["log_std"]) * jax.random.normal(key, preferences.shape), memory
+        return self.distribution(params, observation).sample(key), memory
 
     def mode(self, params: Params, observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
         """Returns the most likely actions, shaped as `sample`'s."""
-        preferences = self.preferences(params, observation)
-        return preferences.argmax(-1).astype(jnp.int32) if self.discrete else preferences, memory
+        return self.distribution(params, observation).mode(), memory
 
-    def log_prob_and_entropy(
-        self, params: Params, observation: jax.Array, action: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Returns ``log pi(action | observation)`` ``[...]`` and the policy's entropy ``[...]``, in nats."""
-        preferences = self.preferences(params, observation)
-        if self.discrete:
-            log_probs = jax.nn.log_softmax(preferences)
-            log_prob = jnp.take_along_axis(log_probs, action[..., None], axis=-1)[..., 0]
-            return log_prob, -(jnp.exp(log_probs) * log_probs).sum(-1)
-        log_std = jnp.broadcast_to(params["log_std"], preferences.shape)
-        standardised = (action - preferences) * jnp.exp(-log_std)
-        log_prob = (-0.5 * standardised**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
-        return log_prob, (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+    def inputs(self, rollout: Rollout) -> jax.Array:
+        """Returns what `judge` must see of a rollout: its observations ``[T, B, O]``."""
+        return rollout.observation
+
+    def rows(self, steps: Any) -> Any:
+        """Returns a pytree of ``[T, B, ...]`` as rows that a minibatch may be made of: steps, ``[T * B, ...]``."""
+        return jax.tree.map(lambda x: rearrange(x, "t b ... -> (t b) ..."), steps)
+
+    def judge(self, params: Params, inputs: jax.Array, action: jax.Array) -> Judged:
+        """Returns `Judged` ``[...]`` for observations ``[..., O]`` and actions ``[..., (A)]``."""
+        log_prob, entropy = self.distribution(params, inputs).log_prob_and_entropy(action)
+        return Judged(log_prob, entropy, self.value(params, inputs))
+
+    def judge_rollout(self, params: Params, rollout: Rollout) -> tuple[Judged, jax.Array]:
+        """Returns `Judged` ``[T, B]`` and the values of what the actions led to ``[T, B]``."""
+        judged = self.judge(params, rollout.observation, rollout.action)
+        return judged, self.value(params, rollout.next_observation)
 
 
-def make_actor_critic(spec: EnvSpec, config: PPOConfig) -> ActorCritic:
+def make_actor_critic(spec: EnvSpec, config: OnPolicyConfig) -> ActorCritic | RecurrentActorCritic:
     """Returns the networks for ``spec``; raises `InputError` for spaces they cannot serve."""
     discrete = isinstance(spec.action_space, spaces.Discrete)
-    return ActorCritic(observation_size(spec), action_size(spec), discrete, config.hidden, config.activation)
+    networks = ActorCritic(observation_size(spec), action_size(spec), discrete, config.hidden, config.activation)
+    return networks if config.memory == "none" else RecurrentActorCritic(*networks, config.memory, config.memory_size)

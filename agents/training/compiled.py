@@ -13,9 +13,11 @@ import jax.numpy as jnp
 from agents.agent import Agent, Learner, Memory, Params, PolicyNetworks, fresh_where, to_env_action
 from agents.configs import AgentConfig
 from agents.table import make_agent
+from agents.training.finite import bad_step
 from agents.training.rollout import EpisodeTally, Rollout
-from envs.functional import EnvState, FunctionalEnv, step_auto_reset
+from envs.functional import EnvState, FunctionalEnv
 from envs.functional import Params as EnvParams
+from envs.functional_batch import restarted
 
 
 class TrainState(NamedTuple):
@@ -48,7 +50,8 @@ class CompiledTraining(NamedTuple):
         hyper: the numeric settings of its configuration.
         init: ``(key, env_params) -> TrainState``.
         advance: ``(state, env_params, hyper, num_updates) -> (state, metrics)``; ``num_updates`` is static and
-            every metric is ``[num_updates]``; ``episode_return`` is NaN where no episode ended in an update.
+            every metric is ``[num_updates]``; ``episode_return`` is NaN where no episode ended in an update,
+            ``bad_step`` tells of numbers that are not finite (`agents.training.finite`).
         train: ``(key, env_params, hyper) -> Params``: the whole training.
     """
 
@@ -64,18 +67,22 @@ def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledT
     agent = make_agent(env.spec, config)
 
     def init(key: jax.Array, env_params: EnvParams) -> TrainState:
-        learner_key, reset_key, key = jax.random.split(key, 3)
-        reset_keys = jax.random.split(reset_key, config.num_envs)
+        keys = jax.random.split(key, 2 + config.num_envs)
+        key, learner_key, reset_keys = keys[0], keys[1], keys[2:]
         observation, env_state = jax.vmap(env.reset, in_axes=(0, None))(reset_keys, env_params)
         started, memory = jnp.ones(config.num_envs, bool), agent.networks.initial_memory(config.num_envs)
         tally = EpisodeTally.empty(config.num_envs)
         return TrainState(agent.init(learner_key), env_state, observation, started, memory, tally, key)
 
     def one_update(state: TrainState, env_params: EnvParams, hyper: Any) -> tuple[TrainState, dict[str, jax.Array]]:
-        collect_key, update_key, key = jax.random.split(state.key, 3)
-        state, rollout = collect(state._replace(key=collect_key), env, env_params, agent, hyper)
+        # All keys at once: a call for a few costs as much as one for thousands, to run and to compile.
+        keys_of_a_step = 1 + 2 * config.num_envs
+        keys = jax.random.split(state.key, 2 + config.num_steps * keys_of_a_step)
+        key, update_key, collect_keys = keys[0], keys[1], keys[2:].reshape(config.num_steps, keys_of_a_step)
+        state, rollout = collect(state, collect_keys, env, env_params, agent, hyper)
         learner, metrics = agent.update(state.learner, rollout, update_key, hyper)
-        metrics = {**metrics, "episode_return": state.tally.total / state.tally.num_episodes}
+        metrics["episode_return"] = state.tally.total / state.tally.num_episodes
+        metrics["bad_step"] = bad_step(rollout)
         tally = EpisodeTally.empty(config.num_envs)._replace(running=state.tally.running)
         return state._replace(learner=learner, tally=tally, key=key), metrics
 
@@ -91,30 +98,26 @@ def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledT
 
 
 def collect(
-    state: TrainState, env: FunctionalEnv, env_params: EnvParams, agent: Agent, hyper: Any
+    state: TrainState, keys: jax.Array, env: FunctionalEnv, env_params: EnvParams, agent: Agent, hyper: Any
 ) -> tuple[TrainState, Rollout]:
-    """Steps every environment ``config.num_steps`` times as the agent acts now."""
-    config, memory_before = agent.config, state.memory
-    valid = jnp.ones(config.num_envs, bool)
+    """Steps every environment as the agent acts now, with ``keys`` ``[T, 1 + 2B]`` to act, to step and to reset."""
+    num_envs = agent.config.num_envs
 
-    def step(state: TrainState, key: jax.Array) -> tuple[TrainState, Rollout]:
-        act_key, step_key = jax.random.split(key)
-        memory = fresh_where(state.started, state.memory, agent.networks)
-        action, memory = agent.act(state.learner, state.observation, memory, act_key, hyper)
-        step_keys = jax.random.split(step_key, config.num_envs)
-        after = jax.vmap(lambda k, s, a: step_auto_reset(env, k, s, a, env_params))(
-            step_keys, state.env_state, to_env_action(env.spec, action)
+    def step(now: TrainState, keys: jax.Array) -> tuple[TrainState, tuple[jax.Array, ...]]:
+        act_key, step_keys, reset_keys = keys[0], keys[1 : num_envs + 1], keys[num_envs + 1 :]
+        memory = fresh_where(now.started, now.memory, agent.networks)
+        action, memory = agent.act(now.learner, now.observation, memory, act_key, hyper)
+        led_to, env_state, reward, terminated, truncated, _ = jax.vmap(env.step, in_axes=(0, 0, 0, None))(
+            step_keys, now.env_state, to_env_action(env.spec, action), env_params
         )
-        rollout = Rollout(
-            state.observation, action, after.reward, after.terminated, after.truncated, after.final_observation,
-            valid, state.started,
-        )  # fmt: skip
-        ended = after.terminated | after.truncated
-        tally = state.tally.add(after.reward, ended)
-        state = state._replace(
-            env_state=after.state, observation=after.observation, started=ended, memory=memory, tally=tally
-        )
-        return state, rollout
+        ended = terminated | truncated
+        observation, env_state = restarted(env, reset_keys, ended, led_to, env_state, env_params)
+        after = now._replace(env_state=env_state, observation=observation, started=ended, memory=memory)
+        return after, (now.observation, action, reward, terminated, truncated, led_to)
 
-    state, rollout = jax.lax.scan(step, state, jax.random.split(state.key, config.num_steps))
-    return state, rollout._replace(memory=memory_before)
+    after, columns = jax.lax.scan(step, state, keys)
+    observation, action, reward, terminated, truncated, led_to = columns
+    ended = terminated | truncated
+    valid, started = jnp.ones_like(ended), jnp.concatenate([state.started[None], ended[:-1]])
+    rollout = Rollout(observation, action, reward, terminated, truncated, led_to, valid, started, state.memory)
+    return after._replace(tally=state.tally.add(reward, ended)), rollout

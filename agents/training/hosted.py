@@ -20,6 +20,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from agents.agent import Agent, Learner, Memory, PolicyNetworks, fresh_where, to_env_action
 from agents.configs import AgentConfig
 from agents.table import make_agent
+from agents.training.finite import not_finite
 from agents.training.rollout import Rollout
 from envs.errors import InputError
 from envs.spec import EnvSpec
@@ -32,12 +33,14 @@ _LONG_EPISODE = 1000
 class HostCollector:
     """Collects rollouts from a vector environment, and tallies the returns of its episodes; begin with `restart`.
 
+    Steps are counted from ``num_taken`` on, to tell in which one an environment gave no finite number.
+
     Raises:
         InputError: the environment has other spaces than ``spec``, another size than the configuration, or does not
             tell its autoreset mode.
     """
 
-    def __init__(self, env: VectorEnv, spec: EnvSpec, agent: Agent):
+    def __init__(self, env: VectorEnv, spec: EnvSpec, agent: Agent, num_taken: int = 0):
         config = agent.config
         if env.num_envs != config.num_envs:
             raise InputError(f"expected a vector environment of {config.num_envs} rows, got {env.num_envs}")
@@ -47,7 +50,7 @@ class HostCollector:
         ):
             if found != getattr(spec, name):
                 raise InputError(f"expected {name} {getattr(spec, name)} of the vector environment, got {found}")
-        self._env, self._num_steps = env, config.num_steps
+        self._env, self._num_steps, self._num_taken = env, config.num_steps, num_taken
         if "autoreset_mode" not in env.metadata:
             raise InputError(f"expected {env} to tell its autoreset_mode in its metadata, found none")
         self._mode = env.metadata["autoreset_mode"]
@@ -78,9 +81,10 @@ class HostCollector:
             action = np.asarray(chosen)
             outcome = self._env.step(to_env_action(self._spec, action))
             observation, reward, terminated, truncated, info = outcome
-            _require_finite(observation, reward, self._env)
             ended, valid = terminated | truncated, ~self._resetting
             next_observation = self._ended_in(observation, ended, info)
+            _require_finite(before, reward, next_observation, self._spec, self._num_taken)
+            self._num_taken += 1
             reward = reward.astype(np.float32)
             steps.append((before, action, reward, terminated, truncated, next_observation, valid, started))
             self._running += np.where(valid, reward, 0.0)
@@ -137,10 +141,13 @@ def _compiled_update(update: Callable[..., Any]) -> Callable[..., Any]:
     return jax.jit(update, donate_argnums=0)
 
 
-def _require_finite(observation: np.ndarray, reward: np.ndarray, env: VectorEnv) -> None:
-    if not (np.isfinite(observation).all() and np.isfinite(reward).all()):
-        rows = ~(np.isfinite(observation).reshape(len(reward), -1).all(1) & np.isfinite(reward))
-        raise InputError(f"expected finite observations and rewards from {env}, got others in row {rows.argmax()}")
+def _require_finite(
+    before: np.ndarray, reward: np.ndarray, next_observation: np.ndarray, spec: EnvSpec, step: int
+) -> None:
+    told = (before, reward, next_observation)
+    if not all(np.isfinite(one).all() for one in told):
+        fine = np.all([np.isfinite(one).reshape(len(one), -1).all(1) for one in told], axis=0)
+        raise not_finite(spec.env_id, int(fine.argmin()), step)
 
 
 @jax.jit
@@ -202,9 +209,9 @@ def train_hosted(
         state: go on from here; by default `start_hosted`. It is given away to the first update.
     """
     agent = make_agent(spec, config)
-    collector = HostCollector(env, spec, agent)
     update = _compiled_update(agent.update)
     learner, key, num_updates = state or start_hosted(agent, seed)
+    collector = HostCollector(env, spec, agent, int(num_updates) * config.num_steps)
     part_length = updates_per_part(config, spec)
     for number in range(int(num_updates), config.num_updates):
         part, place = divmod(number, part_length)

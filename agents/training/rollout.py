@@ -53,7 +53,12 @@ class EpisodeTally(NamedTuple):
         return EpisodeTally(jnp.zeros(num_envs), jnp.zeros(()), jnp.zeros(()))
 
     def add(self, reward: jax.Array, ended: jax.Array) -> "EpisodeTally":
-        """Returns the tally after one more step with ``reward`` and ``ended`` ``[B]``."""
-        running = self.running + reward
-        total = self.total + jnp.where(ended, running, 0.0).sum()
-        return EpisodeTally(jnp.where(ended, 0.0, running), total, self.num_episodes + ended.sum())
+        """Returns the tally after steps with ``reward`` and ``ended`` ``[T, B]``."""
+        times = jnp.arange(len(reward))[:, None]
+        last_end = jnp.where(ended, times, -1).max(0)
+        # What came up to an environment's last end belongs to finished episodes, the rest to the one under way.
+        finished, unfinished = ((jnp.where(part, reward, 0.0)).sum(0) for part in (times <= last_end, times > last_end))
+        any_ended = last_end >= 0
+        total = jnp.where(any_ended, self.running + finished, 0.0).sum()
+        running = jnp.where(any_ended, 0.0, self.running) + unfinished
+        return EpisodeTally(running, self.total + total, self.num_episodes + ended.sum())

@@ -103,12 +103,3 @@ def test_inverted_pendulum_falls_and_starts_anew():
             assert lengths[row] > 2
             lengths[row], num_ends = 0, num_ends + 1
     assert num_ends >= 3
-
-
-@pytest.mark.slow
-def test_swimmer_steps_under_a_current_jax():
-    env = make_brax("swimmer")
-    _, state = jax.jit(env.reset)(jax.random.key(0), ())
-    observation, _, reward, *_ = jax.jit(env.step)(jax.random.key(0), state, jnp.ones(2), ())
-    assert np.isfinite(observation).all()
-    assert np.isfinite(reward)

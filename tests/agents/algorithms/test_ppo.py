@@ -51,7 +51,7 @@ def test_compiled_values_of_probes(probe_type, values):
 def test_hosted_values_of_probes_in_every_autoreset_mode(probe_type, values, mode):
     probe = probe_type()
     env = SyncVectorEnv([lambda: probes.HostProbe(probe)] * CONFIG.num_envs, autoreset_mode=mode)
-    *_, (learner, _) = train_hosted(env, probe.spec, PPOConfig(**{**vars(CONFIG), "total_steps": 4096}), seed=0)
+    *_, (learner, _, _) = train_hosted(env, probe.spec, PPOConfig(**{**vars(CONFIG), "total_steps": 4096}), seed=0)
     networks = make_actor_critic(probe.spec, CONFIG)
     for observation, value in values.items():
         assert networks.value(learner.params, jnp.array([observation])) == pytest.approx(value, abs=0.15)
@@ -162,7 +162,8 @@ def test_an_environment_that_returns_nan_is_named():
 
     spec = probes.ConstantReward().spec
     agent = make_ppo(spec, CONFIG)
-    collector = HostCollector(SyncVectorEnv([Broken] * 8), spec, agent, seed=0)
+    collector = HostCollector(SyncVectorEnv([Broken] * 8), spec, agent)
+    collector.restart(0)
     with pytest.raises(InputError, match="row 0"):
         collector.collect(agent.init(jax.random.key(0)), jax.random.key(1))
 
@@ -181,7 +182,7 @@ def test_cartpole_is_solved_the_same_way_by_both_collectors():
     training = make_compiled_training(env, config)
     compiled = jax.jit(training.train)(jax.random.key(0), env.default_params, Hyperparameters.of(config))
     vector = gymnasium.make_vec("CartPole-v1", num_envs=8, vectorization_mode="sync")
-    *_, (learner, _) = train_hosted(vector, spec_of("CartPole-v1"), config, seed=0)
+    *_, (learner, _, _) = train_hosted(vector, spec_of("CartPole-v1"), config, seed=0)
     for params in (compiled, learner.params):
         policy = AgentPolicy(spec_of("CartPole-v1"), config, params)
         assert evaluate(policy, "CartPole-v1", episodes=20, seed=9).returns.mean() >= 475

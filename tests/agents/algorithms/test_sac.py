@@ -36,39 +36,7 @@ DISCRETE = EnvSpec("Discrete-v0", spaces.Box(-1, 1, (3,), np.float32), spaces.Di
 RNG = np.random.default_rng(0)
 
 
-class HitTheTarget(probes.Probe):
-    """Reward -(a - 2 o)^2 for actions in [-1, 3], one step: the best action is 2 o, or the bound -1."""
-
-    def __init__(self) -> None:
-        self.spec = EnvSpec("probe/HitTheTarget", probes.OBSERVATION, spaces.Box(-1.0, 3.0, (1,), np.float32))
-
-    def outcome(self, state, action):
-        return state, -((action[0] - 2 * state[0]) ** 2), True, False
-
-
-class AnyOf(probes.Probe):
-    """One of ``KINDS``, chosen by its parameter, so that one compiled training serves them all."""
-
-    KINDS = (probes.RewardByObservation, probes.TwoSteps, probes.Endless, probes.StartsElsewhere, probes.RewardByAction)
-
-    def reset(self, key, params):
-        return jax.lax.switch(params, [lambda key, kind=kind: kind().reset(key, None) for kind in self.KINDS], key)
-
-    def step(self, key, state, action, params):
-        kinds = [lambda *given, kind=kind: kind().step(*given, None) for kind in self.KINDS]
-        return jax.lax.switch(params, kinds, key, state, action)
-
-
-class BothEnds(probes.Probe):
-    """From o = -1 a time limit at o = 1, reward 0; from there a termination, reward 1.
-
-    Values gamma and 1: a truncation that ends the return gives 0 at -1, the next episode's start bootstrapped from
-    gives a third, a termination that is bootstrapped through more than 1.
-    """
-
-    def outcome(self, state, action):
-        late = state[0] > 0
-        return jnp.ones(1), jnp.where(late, 1.0, 0.0), late, ~late
+PROBES = (probes.RewardByObservation, probes.TwoSteps, probes.Endless, probes.StartsElsewhere, probes.RewardByAction)
 
 
 def train(probe: probes.Probe, **changes) -> tuple:
@@ -82,13 +50,13 @@ def train(probe: probes.Probe, **changes) -> tuple:
 @pytest.fixture(scope="module")
 def learners() -> dict[type, tuple]:
     """Networks and learner of every kind of probe, trained side by side."""
-    training = make_compiled_training(AnyOf(), CONFIG)
-    kinds = jnp.arange(len(AnyOf.KINDS))
+    training = make_compiled_training(probes.AnyOf(*PROBES), CONFIG)
+    kinds = jnp.arange(len(PROBES))
     state = jax.vmap(training.init, in_axes=(None, 0))(jax.random.key(1), kinds)
     advance = jax.jit(jax.vmap(training.advance, in_axes=(0, 0, None, None)), static_argnums=3)
     state, _ = advance(state, kinds, training.hyper, 200)
     rows = [jax.tree.map(lambda x: x[i], state.learner) for i in range(len(kinds))]  # noqa: B023
-    return {kind: (training.networks, row) for kind, row in zip(AnyOf.KINDS, rows, strict=True)}
+    return {kind: (training.networks, row) for kind, row in zip(PROBES, rows, strict=True)}
 
 
 def worth(networks, learner, observation: float, action: int) -> list[float]:
@@ -121,9 +89,9 @@ def test_the_policy_learns_which_action_pays_where(learners):
 
 @pytest.mark.parametrize("mode", AutoresetMode)
 def test_hosted_values_in_every_autoreset_mode(mode):
-    probe = BothEnds()
+    probe = probes.BothEnds()
     env = SyncVectorEnv([lambda: probes.HostProbe(probe)] * CONFIG.num_envs, autoreset_mode=mode)
-    *_, (learner, metrics) = train_hosted(env, probe.spec, CONFIG, seed=0)
+    *_, (learner, metrics, _) = train_hosted(env, probe.spec, CONFIG, seed=0)
     networks = make_sac_networks(probe.spec, CONFIG)
     assert worth(networks, learner, -1.0, 0) == pytest.approx([0.5] * 2, abs=0.06)
     assert worth(networks, learner, 1.0, 0) == pytest.approx([1.0] * 2, abs=0.06)
@@ -133,14 +101,14 @@ def test_hosted_values_in_every_autoreset_mode(mode):
 
 
 def test_continuous_actions_reach_their_target_and_the_bounds():
-    networks, learner, _ = train(HitTheTarget(), target_entropy=-3.0)
+    networks, learner, _ = train(probes.HitTheTarget(), target_entropy=-3.0)
     found = networks.mode(learner.params, jnp.array([[1.0], [-1.0]]), ())[0][:, 0]
     np.testing.assert_allclose(found, [2.0, -1.0], atol=0.25)
 
 
 def test_the_temperature_steers_the_entropy_to_its_target():
     _, learner, metrics = train(
-        HitTheTarget(), target_entropy=0.3, initial_temperature=1.0, learning_rate=2e-2, gradient_steps=16
+        probes.HitTheTarget(), target_entropy=0.3, initial_temperature=1.0, learning_rate=2e-2, gradient_steps=16
     )
     assert metrics["entropy"][-20:].mean() == pytest.approx(0.3, abs=0.1)
     assert np.isfinite(learner.brain.log_temperature)
@@ -149,10 +117,11 @@ def test_the_temperature_steers_the_entropy_to_its_target():
 # By hand
 
 
+@pytest.mark.parametrize("pessimism", [None, 1.0, 0.0])
 @pytest.mark.parametrize("spec", [BOX, DISCRETE], ids=["box", "discrete"])
-def test_critic_targets_by_hand(spec):
-    """reward + gamma (min of both targets - temperature log pi), nothing after a termination."""
-    config = SACConfig(hidden=(5,), gamma=0.9, initial_temperature=0.3)
+def test_critic_targets_by_hand(spec, pessimism):
+    """reward + gamma (lower or mean of both targets - temperature log pi), nothing after a termination."""
+    config = SACConfig(hidden=(5,), gamma=0.9, initial_temperature=0.3, pessimism=pessimism)
     networks = make_sac_networks(spec, config)
     brain = init_brain(networks, config, jax.random.key(0))
     brain = brain._replace(targets=jax.tree.map(lambda x: 2 * x + 0.1, brain.targets))  # others than the critics
@@ -161,12 +130,13 @@ def test_critic_targets_by_hand(spec):
     batch = Transitions(
         observation[0], jnp.zeros(6, jnp.int32), reward, np.where(terminated, 0, np.float32(0.9)), observation[1]
     )
-    found = critic_target(brain, batch, jax.random.key(7), networks)
-    value = values_by_hand(brain, networks, observation[1], 0.3)
+    found = critic_target(brain, batch, jax.random.key(7), networks, hyperparameters_of(config, networks))
+    lower = spec is BOX if pessimism is None else pessimism == 1.0
+    value = values_by_hand(brain, networks, observation[1], 0.3, np.min if lower else np.mean)
     np.testing.assert_allclose(found, reward + 0.9 * np.where(terminated, 0, value), rtol=1e-5, atol=1e-5)
 
 
-def values_by_hand(brain, networks, observation, temperature) -> np.ndarray:
+def values_by_hand(brain, networks, observation, temperature, joined) -> np.ndarray:
     def mlp(params, inputs):
         hidden = np.maximum(inputs @ params["0"]["w"] + params["0"]["b"], 0)
         return np.asarray(hidden @ params["1"]["w"] + params["1"]["b"])
@@ -175,14 +145,14 @@ def values_by_hand(brain, networks, observation, temperature) -> np.ndarray:
     outputs = mlp(brain.params["actor"], observation)
     if networks.discrete:
         log_probs = outputs - np.log(np.exp(outputs).sum(-1, keepdims=True))
-        worse = np.minimum(*(mlp(one, observation) for one in targets))
-        return (np.exp(log_probs) * (worse - temperature * log_probs)).sum(-1)
+        q_value = joined([mlp(one, observation) for one in targets], axis=0)
+        return (np.exp(log_probs) * (q_value - temperature * log_probs)).sum(-1)
     mean, log_std = outputs[:, :2], outputs[:, 2:]
     raw = mean + np.exp(log_std) * np.asarray(jax.random.normal(jax.random.key(7), mean.shape))
     gaussian = -0.5 * ((raw - mean) / np.exp(log_std)) ** 2 - log_std - 0.5 * np.log(2 * np.pi)
     log_prob = (gaussian - np.log(1 - np.tanh(raw) ** 2)).sum(-1)
     inputs = np.concatenate([observation, np.tanh(raw)], axis=-1)
-    return np.minimum(*(mlp(one, inputs)[:, 0] for one in targets)) - temperature * log_prob
+    return joined([mlp(one, inputs)[:, 0] for one in targets], axis=0) - temperature * log_prob
 
 
 @pytest.mark.parametrize("spec", [BOX, DISCRETE], ids=["box", "discrete"])
@@ -228,7 +198,7 @@ def test_target_critics_follow_and_the_step_is_adams():
 
 
 def test_default_target_entropies():
-    for spec, expected in ((BOX, -2.0), (DISCRETE, 0.4 * math.log(4))):
+    for spec, expected in ((BOX, -2.0), (DISCRETE, 0.15 * math.log(4))):
         assert hyperparameters_of(SACConfig(), make_sac_networks(spec, SACConfig())).target_entropy == pytest.approx(
             expected
         )
@@ -293,7 +263,8 @@ def test_a_policy_comes_back_bit_for_bit_greedy_and_sampling(spec, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("tau", 0.0), ("gamma", 1.1), ("batch_size", 0), ("buffer_size", 20), ("initial_temperature", 0.0),
-     ("target_entropy", math.inf), ("warmup_steps", 0), ("hidden", ()), ("activation", "sigmoid")],
+     ("target_entropy", math.inf), ("pessimism", -0.1), ("noise_steps", 0),
+     ("warmup_steps", 0), ("hidden", ()), ("activation", "sigmoid")],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(name, value):
     with pytest.raises(InputError, match=f"SAC's {name}"):
@@ -317,6 +288,6 @@ def test_spaces_that_sac_cannot_serve_are_refused(observation, action, told):
 def test_pendulum_is_solved_on_gymnasiums_own_dynamics():
     spec, config = spec_of("Pendulum-v1"), SACConfig(total_steps=10_000)
     env = gymnasium.make_vec("Pendulum-v1", num_envs=config.num_envs, vectorization_mode="sync")
-    *_, (learner, _) = train_hosted(env, spec, config, seed=0)
+    *_, (learner, _, _) = train_hosted(env, spec, config, seed=0)
     policy = AgentPolicy(spec, config, learner.params)
     assert evaluate(policy, "Pendulum-v1", episodes=20, seed=9).returns.mean() >= -200
