@@ -13,16 +13,26 @@ def report(
     floor: float | None = None,
     peer: float | None = None,
     peer_name: str | None = None,
+    lower_is_better: bool = False,
 ) -> None:
-    """Prints one case. ``floor`` is the least that must be paid, ``peer`` another library; both in ``unit``."""
+    """Prints one case. ``floor`` is the least that must be paid, ``peer`` another library; both in ``unit``.
+
+    The goal is met from there upwards, or, where ``lower_is_better``, from there downwards.
+    """
+    met = None if goal is None else (ours <= goal if lower_is_better else ours >= goal)
     line = {
         "case": case,
         "unit": unit,
         "ours": round(ours, 4),
-        "goal": goal,
-        "met": None if goal is None else ours >= goal,
+        "goal": goal and round(goal, 4),
+        "met": met,
     }
-    print(json.dumps({**line, "floor": floor and round(floor, 4), "peer": peer, "peer_name": peer_name}), flush=True)
+    print(
+        json.dumps(
+            {**line, "floor": floor and round(floor, 4), "peer": peer and round(peer, 4), "peer_name": peer_name}
+        ),
+        flush=True,
+    )
 
 
 def best_rate(run: Callable[[], object], count: float, seconds: float = 2.0, rounds: int = 10) -> float:

@@ -30,7 +30,7 @@ _READING, _WRITING = "Error reading persistent compilation cache", "Error writin
 
 
 def cache_folder() -> Path | None:
-    """Returns the folder for code compiled on this machine, or None where the user wants none or has told JAX theirs."""
+    """Returns the folder for code compiled on this machine; None where the user wants none or has told JAX theirs."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen == "off" or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return None

@@ -101,7 +101,7 @@ def _select_rows(mask: jax.Array, yes: Any, no: Any) -> Any:
 def restarted(
     env: FunctionalEnv, keys: jax.Array, mask: jax.Array, observations: jax.Array, state: EnvState, params: Params
 ) -> tuple[jax.Array, EnvState]:
-    """Returns observations ``[B, *O]`` and state ``[B, ...]``, the rows of ``mask`` ``[B]`` reset with ``keys`` ``[B]``.
+    """Returns observations ``[B, *O]`` and state ``[B, ...]``, rows of ``mask`` ``[B]`` reset with ``keys`` ``[B]``.
 
     Without any, no reset is computed.
     """

@@ -17,7 +17,8 @@ def orthogonal_weights(key: jax.Array, shapes: Sequence[tuple[int, int]]) -> lis
     """Returns a uniformly random float32 matrix of each shape whose columns, or rows if fewer, are orthonormal."""
     height, width = max(max(shape) for shape in shapes), max(min(shape) for shape in shapes)
     heights = jnp.array([max(shape) for shape in shapes])
-    gaussian = jax.random.normal(key, (len(shapes), height, width))
+    # Drawn flat: with several axes, the compiler would take three times as long.
+    gaussian = jax.random.normal(key, (len(shapes) * height * width,)).reshape(-1, height, width)
     # With zeros below a layer's height, its first columns are those of the layer made alone.
     inside = jnp.arange(height)[:, None] < heights[:, None, None]
     matrices = jax.vmap(orthonormal_columns)(jnp.where(inside, gaussian, 0.0))

@@ -3,13 +3,73 @@
 How they score on Gymnasium's own environments is in docs/algorithms.md; ``python -m benchmarks.scores`` measures it.
 """
 
-from agents.configs import CONFIGS, AgentConfig, PPOConfig, SACConfig, TD3Config
+from typing import Any
+
+from agents.configs import (
+    CONFIGS,
+    A2CConfig,
+    AgentConfig,
+    DDPGConfig,
+    DQNConfig,
+    IQLConfig,
+    PPOConfig,
+    REINFORCEConfig,
+    SACConfig,
+    TD3BCConfig,
+    TD3Config,
+)
 from envs.errors import unknown_name
 
+_NORMALISED: dict[str, Any] = {"normalise_observations": True, "normalise_rewards": True}
+# Where the goal lies far from what random actions reach: noise that is held for long, and much of it at first.
+_FAR: dict[str, Any] = {
+    "total_steps": 20_000, "gradient_steps": 2, "batch_size": 64, "noise_steps": 30, "warmup_steps": 4_000,
+    "normalise_observations": True, "tau": 0.02,
+}  # fmt: skip
+_FAST: dict[str, Any] = {
+    "total_steps": 30_000, "learning_rate": 3e-3, "tau": 0.02, "n_step": 3, "batch_size": 128,
+    "normalise_observations": True,
+}  # fmt: skip
+
 AGENT_PRESETS: dict[tuple[str, str], AgentConfig] = {
+    ("CartPole-v1", "a2c"): A2CConfig(),
+    ("CartPole-v1", "dqn"): DQNConfig(
+        num_envs=8, batch_size=64, learning_rate=1e-3, max_grad_norm=10.0, warmup_steps=1_000, target_period=100,
+        exploration_fraction=0.15, epsilon_end=0.05, huber_threshold=None, double=True,
+    ),
     ("CartPole-v1", "ppo"): PPOConfig(),
+    ("CartPole-v1", "reinforce"): REINFORCEConfig(),
+    ("CartPole-v1", "sac"): SACConfig(**_FAST, hidden=(128, 128)),
+    ("Acrobot-v1", "ppo"): PPOConfig(
+        total_steps=200_000, num_steps=128, num_epochs=4, num_minibatches=8, learning_rate=1e-3, gamma=0.99,
+        gae_lambda=0.94, **_NORMALISED,
+    ),
+    ("Acrobot-v1", "sac"): SACConfig(**_FAST),
+    ("MountainCar-v0", "ppo"): PPOConfig(
+        total_steps=500_000, num_epochs=4, num_minibatches=4, learning_rate=1e-3, gamma=0.99, gae_lambda=0.98,
+        **_NORMALISED,
+    ),
+    ("MountainCarContinuous-v0", "ppo"): PPOConfig(
+        total_steps=200_000, num_steps=128, num_minibatches=8, learning_rate=1e-3, gamma=0.999, gae_lambda=0.95,
+        **_NORMALISED,
+    ),
+    ("MountainCarContinuous-v0", "sac"): SACConfig(**_FAR, learning_rate=3e-3),
+    ("MountainCarContinuous-v0", "td3"): TD3Config(**_FAR, exploration_noise=0.6),
+    ("MountainCarContinuous-v0", "ddpg"): DDPGConfig(**_FAR, exploration_noise=0.6),
+    ("Pendulum-v1", "ppo"): PPOConfig(
+        num_envs=4, num_steps=256, num_minibatches=16, learning_rate=1e-3, gamma=0.9, gae_lambda=0.95
+    ),
     ("Pendulum-v1", "sac"): SACConfig(),
+    ("Pendulum-v1", "td3"): TD3Config(),
+    ("Pendulum-v1", "ddpg"): DDPGConfig(),
+}  # fmt: skip
+"""By environment and algorithm, of agents that collect."""
+
+LOG_PRESETS: dict[tuple[str, str], AgentConfig] = {
+    ("Pendulum-v1", "iql"): IQLConfig(batch_size=64, inverse_temperature=100.0, expectile=0.9),
+    ("Pendulum-v1", "td3-bc"): TD3BCConfig(batch_size=64, value_weight=100.0),
 }
+"""The same of agents that learn from logs, tuned on 10,000 steps of the mixed behaviour."""
 
 LONG_PRESETS: dict[tuple[str, str], AgentConfig] = {
     (env_id, algorithm): config(
@@ -30,5 +90,5 @@ def agent_preset(env_id: str | None, algorithm: str) -> AgentConfig:
     """
     if algorithm not in CONFIGS:
         raise unknown_name("algorithm", algorithm, CONFIGS)
-    tuned = {**AGENT_PRESETS, **LONG_PRESETS}
+    tuned = {**AGENT_PRESETS, **LOG_PRESETS, **LONG_PRESETS}
     return tuned.get((env_id or "", algorithm), CONFIGS[algorithm]())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 import tyro
 
 from agents.configs import AgentConfig, PPOConfig
+from envs.compilation_cache import kept_compilations
 from envs.errors import InputError
 from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, TransferConfig
 from experiments.presets import CARTPOLE
@@ -122,6 +123,7 @@ class Evolve:
     overwrite: bool = False
     """replace a bandit that is there"""
 
+    @kept_compilations()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
 
@@ -164,6 +166,7 @@ class Train(Generic[Settings]):
     """replace a policy, or an unfinished training, that is there"""
 
     @sigterm_raises()
+    @kept_compilations()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
         from envs.work_folder import require_one_choice
@@ -172,12 +175,10 @@ class Train(Generic[Settings]):
             raise InputError("expected --world to train on, --logs to learn from, or both; got neither")
         require_one_choice(self.resume, self.overwrite)
         require_artifact_place(self.out, self.overwrite or self.resume)
-        from envs.threads import torch_threads
         from experiments.train_policy import Source, train_policy
 
         source = Source(self.world, self.logs, self.gradient_steps, self.imagination)
-        with torch_threads(1):
-            curve = train_policy(source, self.out, self.agent, self.seed, self.resume, self.overwrite)
+        curve = train_policy(source, self.out, self.agent, self.seed, self.resume, self.overwrite)
         if curve is None:
             print(f"the policy at {self.out} is complete; nothing is left to do")
         elif curve.measured_on == "nothing":
@@ -206,6 +207,7 @@ class Evaluate:
     cem: CEMConfig = field(default_factory=CEMConfig)
     mcts: MCTSConfig = field(default_factory=MCTSConfig)
 
+    @kept_compilations()
     def run(self) -> None:
         from envs.evaluate import evaluate
         from envs.threads import torch_threads
@@ -237,6 +239,7 @@ class Transfer:
     """delete the run that is there"""
     config: TransferConfig = field(default_factory=lambda: CARTPOLE)
 
+    @kept_compilations()
     def run(self) -> None:
         from experiments.results import table_lines
         from experiments.transfer import transfer
@@ -264,6 +267,7 @@ class Offline:
     choice: Annotated[ModelChoice, tyro.conf.arg(name="")] = field(default_factory=ModelChoice)
 
     @sigterm_raises()
+    @kept_compilations()
     def run(self) -> None:
         if self.model is not None and self.choice != ModelChoice():
             raise InputError("expected settings of a world model to fit, or the world model at --model, got both")

@@ -4,6 +4,7 @@ Each goes on from what its `TrainFolder` has, and ends bit for bit where one end
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -15,11 +16,12 @@ from tqdm import tqdm
 from agents.agent import Learner, Memory, Params, to_env_action
 from agents.configs import AgentConfig
 from agents.table import make_agent, make_networks
-from agents.training.compiled import make_compiled_training
+from agents.training.compiled import TrainState, make_compiled_training
 from agents.training.finite import require_finite
 from agents.training.hosted import start_hosted, train_hosted, updates_per_part
 from agents.training.offline import OfflineState, logged_steps, make_offline_training
 from envs.errors import InputError
+from envs.functional import Params as EnvParams
 from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
 from envs.logs import Log
@@ -66,14 +68,20 @@ class Start(NamedTuple):
 def train_compiled(
     world: World, config: AgentConfig, seeds: Sequence[int], start: Start | None, telling: Telling
 ) -> list[Params]:
-    """Trains all seeds side by side; returns their final parameters."""
+    """Trains all seeds in one compiled function; returns their final parameters."""
     assert world.functional is not None
     env, env_params = world.functional
     training = make_compiled_training(env, config)
-    advance = jax.jit(jax.vmap(training.advance, in_axes=(0, None, None, None)), static_argnums=3, donate_argnums=0)
+
+    @partial(jax.jit, static_argnums=3, donate_argnums=0)
+    def advance(
+        states: TrainState, env_params: EnvParams, hyper: Any, num_updates: int
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        return _each_seed(lambda state: training.advance(state, env_params, hyper, num_updates), states)
+
     measure = make_measure(world.spec.env_id, config)
     keys = jax.vmap(jax.random.key)(np.array(seeds, np.uint32))
-    init = jax.jit(jax.vmap(training.init, in_axes=(0, None)))
+    init = jax.jit(lambda keys, env_params: _each_seed(lambda key: training.init(key, env_params), keys))
 
     def begin() -> Any:
         state = init(keys, env_params)
@@ -90,8 +98,9 @@ def train_compiled(
         steps, metrics = end * config.steps_per_update, jax.tree.map(np.asarray, metrics)
         for bad_steps in metrics.pop("bad_step"):
             require_finite(bad_steps, world.spec.env_id, config.num_envs, config.num_steps, before)
+        together = jax.tree.map(np.array, state.learner.params)  # copied to where taking a row compiles nothing
         for row, seed in enumerate(seeds):
-            params = jax.tree.map(lambda x: x[row], state.learner.params)  # noqa: B023
+            params = jax.tree.map(lambda x: x[row], together)  # noqa: B023
             require_sound(params, seed, steps)
             means = {name: mean_where_known(values[row]) for name, values in metrics.items()}
             returns = means["episode_return"] if measure is None else measure(params, seed)
@@ -101,10 +110,22 @@ def train_compiled(
     return [jax.tree.map(lambda x: x[row], state.learner.params) for row in range(len(seeds))]  # noqa: B023
 
 
+def _each_seed(run: Callable[[Any], Any], of_seeds: Any) -> Any:
+    """Returns what ``run`` makes of every seed's part of a pytree ``[S, ...]``, again ``[S, ...]``.
+
+    On the CPU one after the other, which compiles in half the time and runs no slower than side by side.
+    """
+    if len(jax.tree.leaves(of_seeds)[0]) == 1:  # not even a loop, which would hold a replay buffer twice
+        return jax.tree.map(lambda x: x[None], run(jax.tree.map(lambda x: x[0], of_seeds)))
+    return jax.lax.map(run, of_seeds) if jax.default_backend() == "cpu" else jax.vmap(run)(of_seeds)
+
+
 def train_on_host(
     world: World, config: AgentConfig, seeds: Sequence[int], start: Start | None, telling: Telling
 ) -> list[Params]:
     """Trains one seed after the other; returns their final parameters."""
+    from envs.threads import torch_threads  # here, since torch takes a second to import and only world models need it
+
     assert world.make_vector_env is not None
     agent, finals = make_agent(world.spec, config), []
     for row, seed in enumerate(seeds):
@@ -113,7 +134,8 @@ def train_on_host(
             first = first._replace(learner=start.learners[row])
         env = world.make_vector_env(config.num_envs)
         try:
-            finals.append(_train_row_on_host(world, env, config, row, seed, first, telling))
+            with torch_threads(1):
+                finals.append(_train_row_on_host(world, env, config, row, seed, first, telling))
         finally:
             env.close()
     return finals
@@ -181,7 +203,7 @@ def points_at(num_updates: int, part_length: int) -> list[int]:
 
 def require_sound(params: Params, seed: int, steps: int) -> None:
     """Raises `InputError` where a policy's networks are not finite after so many ``steps``."""
-    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
         raise InputError(f"the training of seed {seed} diverged: its networks are not finite after {steps:,} steps; "
                          "lower the learning rate")  # fmt: skip
 
@@ -200,12 +222,13 @@ def make_measure(env_id: str, config: AgentConfig) -> Callable[[Params, int], fl
     networks = make_networks(real.spec, config)
 
     @jax.jit
-    def measure(params: Params, key: jax.Array) -> jax.Array:
+    def measure(params: Params, seed: jax.Array) -> jax.Array:
         def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
             action, memory = networks.mode(params, observation, memory)
             return to_env_action(real.spec, action), memory
 
         memory = networks.initial_memory(_CURVE_EPISODES)
+        key = jax.random.fold_in(jax.random.key(seed), _MEASURE)
         return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES, memory)[0].mean()
 
-    return lambda params, seed: float(measure(params, jax.random.fold_in(jax.random.key(seed), _MEASURE)))
+    return lambda params, seed: float(measure(params, np.uint32(seed)))

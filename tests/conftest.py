@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import signal
 import threading
 
@@ -8,6 +9,9 @@ from hypothesis import settings
 # The same examples on every run, and no time limit on one: a shared machine may be slow at any moment.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# Nothing is left in the user's cache, and no test depends on what is there; JAX reads it in some tests' own folders.
+os.environ["SIMULACRA_CACHE"] = "off"
 
 # A shell that runs the tests in its background lets them, and all that they start, ignore Ctrl-C, which some send.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():

@@ -186,7 +186,7 @@ def gradient_step(
     if policy_delay == 1:
         brain = improve(brain, batch, hyper, policy_loss)
     else:
-        due = num_steps % policy_delay == 1
+        due = num_steps % policy_delay == 0
         brain = jax.lax.cond(due, lambda: improve(brain, batch, hyper, policy_loss), lambda: brain)
     return brain, jnp.abs(error).mean(0), dict(zip(METRICS, (loss, values.mean()), strict=True))
 

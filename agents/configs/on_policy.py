@@ -97,7 +97,7 @@ class REINFORCEConfig(OnPolicyConfig):
     """environment steps of the whole training; rounded up to whole rollouts"""
     num_steps: int = 128
     """steps of each environment between updates; where they cut an episode, the critic's value stands for the rest"""
-    learning_rate: float = 1e-2
+    learning_rate: float = 5e-3
     """Adam's step size at the start"""
     gae_lambda: float = 1.0
     """trace decay of generalised advantage estimation, in [0, 1]; 1 is the whole return"""

@@ -4,7 +4,7 @@ Batches are of 4 rows, episodes of up to 8 steps with random actions.
 """
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from envs.classic_control import CLASSIC_CONTROL
-from envs.functional import FunctionalEnv, step_auto_reset
+from envs.functional import FunctionalEnv
+from envs.functional_batch import step_rows_same_step
 from envs.gymnax_adapter import make_classic_control
 from envs.spaces import first_outside
 from envs.spec import spec_of
@@ -175,21 +176,22 @@ def test_a_batch_equals_its_rows(case):
     assert first_outside(space, np.asarray(batch.observations).reshape(-1, *space.shape)) is None
 
 
-def test_auto_reset_keeps_the_final_observation(case):
-    # Whether this step ends the episode or not, `final_observation` is the step's; an end begins a new episode.
-    key, action = jax.random.key(11), case.action
-    step_key, reset_key = jax.random.split(key)
+def test_a_row_that_ends_starts_anew_and_tells_what_it_ended_with(case):
+    # Whether this step ends the episode or not, the final observation is the step's; an end begins a new episode.
     _, state = case.reset(jax.random.key(0), case.params)
-    observation, next_state, reward, terminated, truncated, _ = case.step(step_key, state, action, case.params)
+    rows, action, keys = jax.tree.map(lambda x: x[None], (state, case.action, jax.random.key(11)))
+    key, step_key = jax.random.split(keys[0])
+    reset_key = jax.random.split(key)[1]
+    observation, next_state, reward, terminated, truncated, _ = case.step(step_key, state, case.action, case.params)
     first, _ = case.reset(reset_key, case.params)
-    step = jax.jit(partial(step_auto_reset, WithEnd(case.env)))
+    env = WithEnd(case.env)
     for ends in (False, True):
-        out = step(key, state, action, (case.params, ends))
-        assert_close(out.final_observation, observation)
-        assert_close(out.observation, first if ends or terminated or truncated else observation)
-        assert_close(out.reward, reward)
-        assert (out.terminated, out.truncated) == (terminated, truncated | ends)
-        assert types_of(out.state) == types_of(next_state)
+        out = step_rows_same_step(env, keys, rows, action, (case.params, ends))
+        assert_close(out.final_observations[0], observation)
+        assert_close(out.observations[0], first if ends or terminated or truncated else observation)
+        assert_close(out.reward[0], reward)
+        assert (out.terminated[0], out.truncated[0]) == (terminated, truncated | ends)
+        assert types_of(jax.tree.map(lambda x: x[0], out.state)) == types_of(next_state)
 
 
 class WithEnd:

@@ -7,7 +7,18 @@ import pytest
 from gymnasium import spaces
 
 from agents.agent_policy import AgentPolicy, load_policy, save_policy
-from agents.configs import BCConfig, CQLConfig, DDPGConfig, IQLConfig, SACConfig, TD3BCConfig, TD3Config
+from agents.configs import (
+    BCConfig,
+    CQLConfig,
+    DDPGConfig,
+    DQNConfig,
+    IQLConfig,
+    QRDQNConfig,
+    RainbowConfig,
+    SACConfig,
+    TD3BCConfig,
+    TD3Config,
+)
 from agents.replay.ring import Transitions
 from agents.table import make_agent
 from envs.spec import EnvSpec
@@ -19,7 +30,8 @@ SMALL = {"hidden": (6,), "max_grad_norm": 0.5}
 CASES = [
     (BOX, SACConfig(**SMALL)), (DISCRETE, SACConfig(**SMALL)), (BOX, TD3Config(**SMALL)), (BOX, DDPGConfig(**SMALL)),
     (BOX, TD3BCConfig(**SMALL)), (BOX, IQLConfig(**SMALL)), (DISCRETE, IQLConfig(**SMALL)), (BOX, BCConfig(**SMALL)),
-    (DISCRETE, BCConfig(**SMALL)), (DISCRETE, CQLConfig(**SMALL)),
+    (DISCRETE, BCConfig(**SMALL)), (DISCRETE, CQLConfig(**SMALL)), (DISCRETE, DQNConfig(**SMALL)),
+    (DISCRETE, QRDQNConfig(**SMALL, num_quantiles=5)), (DISCRETE, RainbowConfig(**SMALL, num_atoms=7)),
 ]  # fmt: skip
 IDS = [f"{config.label}-{spec.env_id[:3]}" for spec, config in CASES]
 

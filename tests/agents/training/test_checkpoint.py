@@ -84,7 +84,7 @@ def test_a_hosted_training_that_goes_on_from_disk_ends_where_the_whole_one_ends(
 
 def test_a_checkpoint_of_another_training_or_none_or_a_damaged_one_is_told(tmp_path):
     state = {"actor": {"w": jnp.zeros((3, 4)), "b": jnp.zeros(4, jnp.int32)}}
-    with pytest.raises(InputError, match="expected a checkpoint at .*, found none"):
+    with pytest.raises(InputError, match=r"expected a checkpoint at .*, found none"):
         load_checkpoint(tmp_path / "it", state)
     save_checkpoint(tmp_path / "it", state, {})
     for other, told in (
@@ -98,5 +98,5 @@ def test_a_checkpoint_of_another_training_or_none_or_a_damaged_one_is_told(tmp_p
     content = (tmp_path / "it").read_bytes()
     for damaged in (content[:20], b"", content[:-3], b"{}" + content):
         (tmp_path / "it").write_bytes(damaged)
-        with pytest.raises(InputError, match="expected a checkpoint of a training at .* damaged"):
+        with pytest.raises(InputError, match=r"expected a checkpoint of a training at .* damaged"):
             load_checkpoint(tmp_path / "it", state)

@@ -1,4 +1,4 @@
-"""rlax, which the equations are checked against; its import warns of what its own dependencies deprecated."""
+"""rlax, which equations and losses are checked against; its import warns of what its own needs deprecated."""
 
 import warnings
 from types import ModuleType
