@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
+from envs.dense import dense
 from envs.errors import unknown_name
 from envs.orthogonal import orthogonal_weights
 
@@ -67,6 +68,6 @@ def apply_mlp(params: MLPParams, inputs: jax.Array, activation: str = "tanh") ->
     last = len(params) - 1
     for i in range(len(params)):
         layer = params[str(i)]
-        inputs = inputs @ layer["w"] + layer["b"]
+        inputs = dense(inputs, layer["w"], layer["b"])
         inputs = inputs if i == last else act_fn(inputs)
     return inputs
