@@ -1,7 +1,8 @@
 """Training compiled whole: collection on a functional environment and an agent's update in one pure function.
 
 The functions of `CompiledTraining` are pure and not yet jitted: the caller vmaps them over seeds (keys), over
-hyperparameters, or over environment parameters (a population of synthetic environments), then jits once.
+hyperparameters, or over environment parameters (a population of synthetic environments), then jits once. For seeds,
+`each_seed` does what suits the device.
 """
 
 from collections.abc import Callable
@@ -95,6 +96,16 @@ def make_compiled_training(env: FunctionalEnv, config: AgentConfig) -> CompiledT
         return advance(init(key, env_params), env_params, hyper, config.num_updates)[0].learner.params
 
     return CompiledTraining(agent.networks, agent.hyper, init, advance, train)
+
+
+def each_seed(run: Callable[[Any], Any], of_seeds: Any) -> Any:
+    """Returns what ``run`` makes of every seed's part of a pytree ``[S, ...]``, again ``[S, ...]``.
+
+    On the CPU one after the other, which compiles in half the time and runs no slower than side by side.
+    """
+    if len(jax.tree.leaves(of_seeds)[0]) == 1:  # not even a loop, which would hold a replay buffer twice
+        return jax.tree.map(lambda x: x[None], run(jax.tree.map(lambda x: x[0], of_seeds)))
+    return jax.lax.map(run, of_seeds) if jax.default_backend() == "cpu" else jax.vmap(run)(of_seeds)
 
 
 def collect(
