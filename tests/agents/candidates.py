@@ -41,6 +41,7 @@ VALUES: dict[type[probes.Probe], list[tuple[list[float], list[float]]]] = {
     probes.WorthlessEnd: [([1], [1]), ([-1], [0])],
 }
 CHUNK = 2
+"""updates that are compiled together"""
 
 
 class Candidate(NamedTuple):
@@ -51,12 +52,14 @@ class Candidate(NamedTuple):
         value: ``(networks, learner, observation [T, 1]) -> [T]``, values along an episode.
         box: whether its actions are numbers.
         remembers: whether it has a memory.
+        variant: whether it shares all its code but a few lines with another: trained in slow runs only.
     """
 
     config: AgentConfig
     value: Callable[[Any, Any, jax.Array], jax.Array]
     box: bool = False
     remembers: bool = False
+    variant: bool = False
 
     def env(self, probe: probes.Probe) -> Any:
         """Returns a probe with actions that it can choose."""
@@ -104,9 +107,11 @@ _SAC = {**_REPLAY, "tau": 0.05, "initial_temperature": 1e-4, "target_entropy": 0
 
 CANDIDATES: dict[str, Candidate] = {
     "ppo": Candidate(PPOConfig(**_PPO), critic_value),
-    "ppo-normalised": Candidate(PPOConfig(**_PPO, normalise_observations=True), critic_value),
+    "ppo-normalised": Candidate(PPOConfig(**_PPO, normalise_observations=True), critic_value, variant=True),
     "ppo-gru": Candidate(PPOConfig(**_PPO, memory="gru", memory_size=8), recurrent_value, remembers=True),
-    "ppo-lstm": Candidate(PPOConfig(**_PPO, memory="lstm", memory_size=8), recurrent_value, remembers=True),
+    "ppo-lstm": Candidate(
+        PPOConfig(**_PPO, memory="lstm", memory_size=8), recurrent_value, remembers=True, variant=True
+    ),
     "a2c": Candidate(
         A2CConfig(**{**_ROLLOUTS, "num_steps": 4, "gae_lambda": 1.0, "learning_rate": 1e-2}), critic_value
     ),
@@ -114,13 +119,13 @@ CANDIDATES: dict[str, Candidate] = {
         REINFORCEConfig(**{**_ROLLOUTS, "total_steps": 16_384, "gae_lambda": 1.0, "learning_rate": 2e-2}), critic_value
     ),
     "dqn": Candidate(DQNConfig(**_DQN), best_value),
-    "c51": Candidate(C51Config(**_DQN, **_SUPPORT), best_value),
-    "qr-dqn": Candidate(QRDQNConfig(**_DQN, num_quantiles=11), best_value),
+    "c51": Candidate(C51Config(**_DQN, **_SUPPORT), best_value, variant=True),
+    "qr-dqn": Candidate(QRDQNConfig(**_DQN, num_quantiles=11), best_value, variant=True),
     "rainbow": Candidate(RainbowConfig(**_DQN, **_SUPPORT, n_step=2), best_value),
     "sac": Candidate(SACConfig(**_SAC), soft_value),
-    "sac-box": Candidate(SACConfig(**{**_SAC, "target_entropy": -2.0}), critics_value, box=True),
+    "sac-box": Candidate(SACConfig(**{**_SAC, "target_entropy": -2.0}), critics_value, box=True, variant=True),
     "td3": Candidate(TD3Config(**_TD3), critics_value, box=True),
-    "ddpg": Candidate(DDPGConfig(**_TD3), critics_value, box=True),
+    "ddpg": Candidate(DDPGConfig(**_TD3), critics_value, box=True, variant=True),
 }
 
 

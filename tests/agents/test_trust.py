@@ -18,9 +18,10 @@ from tests.agents import probe_envs as probes
 from tests.agents.candidates import CANDIDATES, CHUNK, PROBES, Trained, failed, greedy_return, repeated, row, train
 
 ACTED_ON = probes.RewardByAction
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] * one.variant) for name, one in CANDIDATES.items()]
 
 
-@pytest.fixture(scope="module", params=CANDIDATES)
+@pytest.fixture(scope="module", params=NAMES)
 def trained(request) -> Trained:
     return train(CANDIDATES[request.param])
 
@@ -79,6 +80,7 @@ def test_rows_of_a_vmap_over_every_numeric_setting_are_their_single_runs_and_all
     assert trained.advance._cache_size() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_a_compiled_update_equals_an_eager_one(name):
     candidate = CANDIDATES[name]
@@ -127,7 +129,7 @@ def test_rows_of_a_batch_do_not_know_each_other(trained):
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
-@pytest.mark.parametrize("name", CANDIDATES)
+@pytest.mark.parametrize("name", NAMES)
 def test_hosted_training_is_right_about_ends_in_every_autoreset_mode(name, mode):
     """Without a memory both kinds of ends in one probe; with one also where the memory starts afresh."""
     candidate = CANDIDATES[name]

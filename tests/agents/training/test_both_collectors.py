@@ -18,7 +18,7 @@ from envs.gymnax_adapter import make_classic_control
 NUM_SEEDS = 10
 CONFIG = PPOConfig(
     total_steps=40_960, num_envs=8, num_epochs=4, num_minibatches=1, hidden=(64,), gamma=0.99, gae_lambda=0.95,
-    learning_rate=1e-2,
+    learning_rate=1e-2, entropy_coefficient=0.01,
 )  # fmt: skip
 
 
