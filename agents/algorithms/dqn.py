@@ -42,6 +42,7 @@ class Hyperparameters(NamedTuple):
     """The numeric settings of an update, each a scalar; see `DQNConfig` for their meaning."""
 
     learning_rate: jax.Array
+    learning_rate_end: jax.Array
     max_grad_norm: jax.Array
     adam_epsilon: jax.Array
     huber_threshold: jax.Array
@@ -118,6 +119,7 @@ def hyperparameters_of(config: DQNConfig) -> Hyperparameters:
     threshold = math.inf if config.huber_threshold is None else config.huber_threshold
     return Hyperparameters(
         learning_rate=jnp.float32(config.learning_rate),
+        learning_rate_end=jnp.float32(config.learning_rate_end),
         max_grad_norm=jnp.float32(limit),
         adam_epsilon=jnp.float32(config.adam_epsilon),
         huber_threshold=jnp.float32(threshold),
@@ -184,9 +186,9 @@ def gradient_step(
         return (weight * of_rows).mean(), (error, networks.expected(params, taken).mean())
 
     (total, (error, value)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-    params, opt_state = adam_step(
-        params, gradient, brain.opt_state, hyper.learning_rate, hyper.max_grad_norm, hyper.adam_epsilon
-    )
+    done = jnp.minimum(brain.num_steps / (config.num_updates * config.gradient_steps), 1.0)
+    rate = hyper.learning_rate * (1.0 - (1.0 - hyper.learning_rate_end) * done)
+    params, opt_state = adam_step(params, gradient, brain.opt_state, rate, hyper.max_grad_norm, hyper.adam_epsilon)
     num_steps = brain.num_steps + 1
     due = num_steps % config.target_period == 0
     targets = follow(targets, params, jnp.where(due, hyper.tau, 0.0))

@@ -39,6 +39,8 @@ class DQNConfig(ReplayConfig):
     """quantiles of a quantile distribution"""
     huber_threshold: float | None = 1.0
     """errors beyond count linearly, of means and of quantiles; None for squared errors whatever their size"""
+    learning_rate_end: float = 1.0
+    """share of the learning rate that is left at the end, in [0, 1]; it falls by equal steps"""
     adam_epsilon: float = 1e-8
     """keeps steps small where gradients have been tiny"""
     tau: float = 1.0
@@ -66,6 +68,7 @@ class DQNConfig(ReplayConfig):
         self._require(above, lambda x: x > self.lowest_return, "highest_return")
         self._require("above 0", lambda x: x is None or 0 < x < float("inf"), "huber_threshold", "adam_epsilon")
         self._require("in (0, 1]", lambda x: 0 < x <= 1, "tau")
+        self._require("in [0, 1]", lambda x: 0 <= x <= 1, "learning_rate_end")
         require_exploration(self)
 
 
