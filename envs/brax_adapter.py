@@ -15,7 +15,7 @@ from gymnasium import spaces
 from envs.brax_mending import mend_fluid, quiet, quiet_import
 from envs.errors import InputError, unknown_name
 from envs.functional import Params, strongly_typed
-from envs.spec import EnvSpec
+from envs.spec import BRAX_IDS, EnvSpec
 
 with quiet_import():
     import brax.envs
@@ -58,7 +58,7 @@ class BraxEnv:
     steps. Make it with `make_brax`.
 
     Attributes:
-        spec: with ``env_id`` ``brax/<name>``, or ``brax/<name>/<backend>`` where the backend is not brax's choice.
+        spec: with ``env_id`` ``brax/<name>``, or ``brax/<name>-<backend>`` where the backend is not brax's choice.
     """
 
     def __init__(self, env_id: str, brax_env: brax.envs.Env):
@@ -118,4 +118,10 @@ def make_brax(name: str, backend: str | None = None) -> BraxEnv:
         raise InputError(f"brax's environment {name!r} does not run on the backend {backend!r}: {error}") from None
     if name == "swimmer":
         mend_fluid()
-    return BraxEnv("/".join(["brax", name, *settings.values()]), brax_env)
+    return BraxEnv("-".join([f"{BRAX_IDS}{name}", *settings.values()]), brax_env)
+
+
+def brax_named(env_id: str) -> BraxEnv:
+    """Returns what `make_brax` makes of an id ``brax/<name>`` or ``brax/<name>-<backend>``; raises `InputError` too."""
+    name, _, backend = env_id.removeprefix(BRAX_IDS).partition("-")
+    return make_brax(name, backend or None)

@@ -9,10 +9,13 @@ from agents.configs import (
     CONFIGS,
     A2CConfig,
     AgentConfig,
+    C51Config,
     DDPGConfig,
     DQNConfig,
     IQLConfig,
     PPOConfig,
+    QRDQNConfig,
+    RainbowConfig,
     REINFORCEConfig,
     SACConfig,
     TD3BCConfig,
@@ -31,20 +34,35 @@ _FAST: dict[str, Any] = {
     "normalise_observations": True,
 }  # fmt: skip
 
+_DQN: dict[str, Any] = {
+    "num_envs": 8, "batch_size": 64, "learning_rate": 1e-3, "learning_rate_end": 0.0, "max_grad_norm": 10.0,
+    "exploration_fraction": 0.15, "double": True, "n_step": 3, "tau": 0.02, "target_period": 1,
+    "normalise_observations": True,
+}  # fmt: skip
+_ATOMS: dict[str, Any] = {"num_atoms": 101, "lowest_return": 0.0, "highest_return": 100.0}
+
 AGENT_PRESETS: dict[tuple[str, str], AgentConfig] = {
     ("CartPole-v1", "a2c"): A2CConfig(),
-    ("CartPole-v1", "dqn"): DQNConfig(
-        num_envs=8, batch_size=64, learning_rate=1e-3, max_grad_norm=10.0, warmup_steps=1_000, target_period=100,
-        exploration_fraction=0.15, epsilon_end=0.05, huber_threshold=None, double=True,
-    ),
+    ("CartPole-v1", "c51"): C51Config(**_DQN, **_ATOMS),
+    ("CartPole-v1", "dqn"): DQNConfig(**_DQN, huber_threshold=None),
     ("CartPole-v1", "ppo"): PPOConfig(),
+    ("CartPole-v1", "qr-dqn"): QRDQNConfig(**_DQN),
+    ("CartPole-v1", "rainbow"): RainbowConfig(**_DQN, **_ATOMS),
     ("CartPole-v1", "reinforce"): REINFORCEConfig(),
     ("CartPole-v1", "sac"): SACConfig(**_FAST, hidden=(128, 128)),
+    ("Acrobot-v1", "dqn"): DQNConfig(
+        **{**_DQN, "total_steps": 100_000, "batch_size": 128, "exploration_fraction": 0.3}
+    ),
     ("Acrobot-v1", "ppo"): PPOConfig(
         total_steps=200_000, num_steps=128, num_epochs=4, num_minibatches=8, learning_rate=1e-3, gamma=0.99,
         gae_lambda=0.94, **_NORMALISED,
     ),
     ("Acrobot-v1", "sac"): SACConfig(**_FAST),
+    ("MountainCar-v0", "dqn"): DQNConfig(
+        **{**_DQN, "total_steps": 120_000, "batch_size": 128, "max_grad_norm": None, "tau": 0.01, "n_step": 5,
+           "exploration_fraction": 0.5},
+        noise_steps=20, warmup_steps=5_000,
+    ),
     ("MountainCar-v0", "ppo"): PPOConfig(
         total_steps=500_000, num_epochs=4, num_minibatches=4, learning_rate=1e-3, gamma=0.99, gae_lambda=0.98,
         **_NORMALISED,

@@ -10,7 +10,7 @@ import gymnasium
 from envs.artifact import read_artifact_json
 from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
-from envs.spec import EnvSpec, make_real, spec_of
+from envs.spec import BRAX_IDS, EnvSpec, make_real, spec_of
 from worldmodels.configs import EpisodeConfig
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ def _real_world(env_id: str) -> World:
         env = make_classic_control(env_id)
         return World(env.spec, functional=(env, env.default_params))
     make_real(env_id).close()
+    if env_id.startswith(BRAX_IDS):
+        from envs.brax_adapter import brax_named
+
+        brax = brax_named(env_id)
+        return World(brax.spec, functional=(brax, brax.default_params))
     return World(spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
 
 

@@ -5,9 +5,11 @@ Each alone or together (Hessel et al. 2018, "Rainbow"): double Q-learning (van H
 al. 2017) or as quantiles (QR-DQN: Dabney et al. 2018), n-step returns and prioritised replay (Schaul et al. 2016), the
 last two by `agents/algorithms/off_policy.py`. The target network follows hard (``tau`` 1, now and then) or softly.
 
-Departures: time limits are bootstrapped through; Adam, where the paper of DQN has RMSProp; rows of a minibatch share
-one draw of the noise, acting environments have their own. Priorities are made of the absolute error, of C51's
-Kullback-Leibler divergence (as in Rainbow), of the quantiles' loss. Every numeric setting is a traced value.
+Departures: time limits are bootstrapped through; a random action, and the noise of noisy networks, may be held for
+several steps (after temporally extended exploration, Dabney et al. 2021, whose durations are random); Adam, where the
+paper of DQN has RMSProp; rows of a minibatch share one draw of the noise, acting environments have their own.
+Priorities are made of the absolute error, of C51's Kullback-Leibler divergence (as in Rainbow), of the quantiles' loss.
+Every numeric setting is a traced value.
 
 Shape legend: ``B`` environments, ``N`` rows of a minibatch, ``O`` observation size, ``A`` number of actions, ``K``
 numbers that the network says of an action.
@@ -23,6 +25,7 @@ import jax.numpy as jnp
 from agents.agent import Agent, Params
 from agents.algorithms.adam import Adam, adam_step, follow, init_adam
 from agents.algorithms.exploration import ExplorationHyper, epsilon_at
+from agents.algorithms.held_noise import held_key, init_noise_seed
 from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
 from agents.configs import DQNConfig
 from agents.equations.distributional import categorical_projection, cross_entropy, quantile_huber_loss
@@ -61,12 +64,14 @@ class Brain(NamedTuple):
         targets: of the one that follows.
         opt_state: Adam's moments.
         num_steps: gradient steps taken, int32 scalar.
+        noise_seed: what exploration is drawn from, see `held_key`.
     """
 
     params: Params
     targets: Params
     opt_state: Adam
     num_steps: jax.Array
+    noise_seed: jax.Array
 
 
 def make_dqn(spec: EnvSpec, config: DQNConfig) -> Agent:
@@ -135,7 +140,7 @@ def init_brain(networks: QNetworks, key: jax.Array) -> Brain:
     """Returns fresh networks; the target equals the other."""
     params = networks.init(key)
     targets = jax.tree.map(jnp.copy, params)  # not the same arrays, so that a learner can be donated
-    return Brain(params, targets, init_adam(params), jnp.int32(0))
+    return Brain(params, targets, init_adam(params), jnp.int32(0), init_noise_seed(jax.random.fold_in(key, 1)))
 
 
 def explore(
@@ -148,6 +153,7 @@ def explore(
     config: DQNConfig,
 ) -> jax.Array:
     """Returns actions ``[B]`` for ``[B, O]``: uniform until there are ``warmup_steps``, then by the schedule."""
+    key = held_key(key, brain.noise_seed, num_added, config.noise_steps, config.num_envs)
     epsilon = jnp.where(num_added < config.warmup_steps, 1.0, epsilon_at(num_added, hyper.exploration, config))
     return networks.explore(brain.params, observation, key, epsilon)
 
@@ -192,7 +198,8 @@ def gradient_step(
     num_steps = brain.num_steps + 1
     due = num_steps % config.target_period == 0
     targets = follow(targets, params, jnp.where(due, hyper.tau, 0.0))
-    return Brain(params, targets, opt_state, num_steps), error, dict(zip(METRICS, (total, value), strict=True))
+    brain = Brain(params, targets, opt_state, num_steps, brain.noise_seed)
+    return brain, error, dict(zip(METRICS, (total, value), strict=True))
 
 
 def bootstrap_target(

@@ -11,7 +11,7 @@ Schedule = Literal["linear", "exponential"]
 
 @dataclass(frozen=True)
 class DQNConfig(ReplayConfig):
-    """Settings of DQN. The defaults solve CartPole-v1 in 50,000 steps."""
+    """Settings of DQN."""
 
     label: ClassVar[str] = "DQN"
 
@@ -55,6 +55,8 @@ class DQNConfig(ReplayConfig):
     """how the share falls"""
     exploration_fraction: float = 0.5
     """part of the training in which it falls, in (0, 1]"""
+    noise_steps: int = 1
+    """steps for which a random action, or the noise of noisy networks, is held, at least a rollout if above 1"""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +64,7 @@ class DQNConfig(ReplayConfig):
         self._require(widths, lambda x: all(isinstance(w, int) and w >= 1 for w in x), "stream_hidden")
         self._require_one_of(Literal["none", "categorical", "quantile"], "distribution")
         self._require("of at least 2", lambda x: x >= 2, "num_atoms")
-        self._require("of at least 1", lambda x: x >= 1, "num_quantiles", "target_period")
+        self._require("of at least 1", lambda x: x >= 1, "num_quantiles", "target_period", "noise_steps")
         self._require("to be finite", lambda x: abs(x) < float("inf"), "lowest_return", "highest_return")
         above = f"above the lowest_return of {self.lowest_return}"
         self._require(above, lambda x: x > self.lowest_return, "highest_return")
@@ -74,7 +76,7 @@ class DQNConfig(ReplayConfig):
 
 @dataclass(frozen=True)
 class C51Config(DQNConfig):
-    """Settings of C51: DQN that learns a categorical distribution. The defaults solve CartPole-v1 in 50,000 steps."""
+    """Settings of C51: DQN that learns a categorical distribution, which must span the returns to be met."""
 
     label: ClassVar[str] = "C51"
 
@@ -84,7 +86,7 @@ class C51Config(DQNConfig):
 
 @dataclass(frozen=True)
 class QRDQNConfig(DQNConfig):
-    """Settings of QR-DQN: DQN that learns quantiles of the return. The defaults solve CartPole-v1 in 50,000 steps."""
+    """Settings of QR-DQN: DQN that learns quantiles of the return."""
 
     label: ClassVar[str] = "QR-DQN"
 
@@ -94,7 +96,7 @@ class QRDQNConfig(DQNConfig):
 
 @dataclass(frozen=True)
 class RainbowConfig(DQNConfig):
-    """Settings of Rainbow: DQN with all switches on. The defaults solve CartPole-v1 in 50,000 steps."""
+    """Settings of Rainbow: DQN with all switches on; its categorical distribution must span the returns."""
 
     label: ClassVar[str] = "Rainbow"
 

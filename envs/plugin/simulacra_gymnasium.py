@@ -21,6 +21,11 @@ _REAL_IDS = {  # entry point, episode limit, return that counts as solved: the l
     "simulacra/PositionOnlyCartPole-v1": ("envs.position_only:make_cartpole", 500, 475.0),
     "simulacra/PositionOnlyPendulum-v1": ("envs.position_only:make_pendulum", 200, None),
 }
+_BRAX = (  # names of `envs.brax_adapter.BRAX`, which importing would take seconds
+    "ant", "fast", "halfcheetah", "hopper", "humanoid", "humanoidstandup", "inverted_double_pendulum",
+    "inverted_pendulum", "pusher", "reacher", "swimmer", "walker2d",
+)  # fmt: skip
+_BRAX_BACKENDS = ("generalized", "positional", "spring", "mjx")
 
 
 def register() -> None:
@@ -42,6 +47,18 @@ def register() -> None:
                 reward_threshold=threshold,
                 disable_env_checker=True,
             )
+    for name in _BRAX:
+        backends = () if name == "fast" else _BRAX_BACKENDS
+        for env_id in (f"brax/{name}", *(f"brax/{name}-{backend}" for backend in backends)):
+            if env_id not in registration.registry:
+                registration.register(
+                    env_id,
+                    entry_point="envs.brax_gym:make_env",
+                    vector_entry_point="envs.brax_gym:make_vector_env",
+                    max_episode_steps=1000,
+                    disable_env_checker=True,
+                    kwargs={"env_id": env_id},
+                )
 
 
 class SimulacraWaiter:

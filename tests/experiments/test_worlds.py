@@ -27,6 +27,11 @@ def test_a_real_environment_without_a_copy_is_stepped_on_the_host():
     env.close()
 
 
+def test_brax_environments_are_functional():
+    world = open_world("brax/fast", AS_IS)
+    assert (world.spec.env_id, world.functional[0].spec, world.make_vector_env) == ("brax/fast", world.spec, None)
+
+
 def test_a_world_model_takes_the_imagination_settings(shelf):
     world = open_world(shelf / "model", EpisodeConfig(horizon=2))
     assert (world.functional, world.spec.env_id) == (None, "CartPole-v1")

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium import spaces
+from jax.flatten_util import ravel_pytree
 
 from agents.algorithms.dqn import (
     bootstrap_target,
@@ -25,7 +26,9 @@ from agents.replay.ring import Transitions
 from agents.table import make_agent, name_of
 from agents.training.compiled import make_compiled_training
 from envs.errors import InputError
+from envs.gymnax_adapter import make_classic_control
 from envs.spec import EnvSpec
+from experiments.agent_presets import AGENT_PRESETS
 from tests.agents import probe_envs as probes
 
 pytestmark = pytest.mark.filterwarnings("ignore:Rlax:PendingDeprecationWarning")
@@ -229,6 +232,47 @@ SWITCHES = {
 
 
 @pytest.mark.slow
+def test_held_exploration_stays_for_as_many_steps_as_asked():
+    config = DQNConfig(**SMALL, num_envs=2, noise_steps=3, warmup_steps=100)
+    networks, brain = networks_and_brain(config)
+    act = jax.jit(lambda added, key: explore(
+        brain, jnp.ones((2, 4)), key, added, networks, hyperparameters_of(config), config))  # fmt: skip
+    actions = np.stack([act(jnp.int32(2 * step), jax.random.key(step)) for step in range(45)]).reshape(15, 3, 2)
+    assert (actions == actions[:, :1]).all()
+    assert len(np.unique(actions)) == A
+    assert (actions[:, 0, 0] != actions[:, 0, 1]).any()  # rows draw their own
+    assert init_brain(networks, jax.random.key(1)).noise_seed != brain.noise_seed
+
+
+def test_the_learning_rate_falls_by_equal_steps():
+    config = DQNConfig(
+        **SMALL, num_envs=1, total_steps=12, warmup_steps=4, batch_size=4, gradient_steps=1, learning_rate_end=0.5
+    )
+    networks, brain = networks_and_brain(config)
+    hyper, weight = hyperparameters_of(config), jnp.ones(N)
+    step = jax.jit(lambda *given: gradient_step(*given[:4], networks, given[4], config))
+
+    def moved(num_steps: int) -> float:
+        start = brain._replace(num_steps=jnp.int32(num_steps))
+        after, _, _ = step(start, BATCH, weight, KEY, hyper)
+        return float(jnp.abs(ravel_pytree(after.params)[0] - ravel_pytree(brain.params)[0]).max())
+
+    np.testing.assert_allclose([moved(n) / moved(0) for n in (6, 12, 99)], [0.75, 0.5, 0.5], rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_held_exploration_climbs_where_independent_draws_never_do():
+    """MountainCar-v0 needs some hundred steps of swinging before it gives anything but -1."""
+    env, settings = make_classic_control("MountainCar-v0"), vars(AGENT_PRESETS["MountainCar-v0", "dqn"])
+    config = DQNConfig(**{**settings, "total_steps": 40_000})
+    training = make_compiled_training(env, config)
+    _state, metrics = jax.jit(training.advance, static_argnums=3)(
+        jax.jit(training.init)(jax.random.key(0), env.default_params), env.default_params, training.hyper,
+        config.num_updates,
+    )  # fmt: skip
+    assert np.nanmean(metrics["episode_return"][-500:]) > -140
+
+
 @pytest.mark.parametrize("name", SWITCHES)
 def test_every_switch_alone_and_all_together_solve_probes(name):
     config = DQNConfig(**{**TINY, **SWITCHES[name]})
