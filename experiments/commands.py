@@ -184,7 +184,7 @@ class Train(Generic[Settings]):
         elif curve.measured_on == "nothing":
             print(f"policy at {self.out}; simulacra evaluate says what it is worth")
         else:
-            print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.returns[0][-1]:.1f}")
+            print(f"policy at {self.out}; return on {curve.measured_on} after training: {curve.last_known(0):.1f}")
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,11 @@ class Curve:
     returns: list[list[float]]
     measured_on: str
 
+    def last_known(self, row: int) -> float:
+        """Returns a seed's last return that is known: no episode may have ended at the last points. NaN for none."""
+        known = [value for value in self.returns[row] if not np.isnan(value)]
+        return known[-1] if known else float("nan")
+
     def to_json(self) -> dict[str, Any]:
         """Returns a JSON object, in which a return that is not known (NaN) is null."""
         returns = [[None if np.isnan(value) else value for value in row] for row in self.returns]

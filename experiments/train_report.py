@@ -21,7 +21,7 @@ def training_page(training: Training, config: AgentConfig, world: str) -> str:
     """Returns the report as one HTML page."""
     curve, title = training.curve, f"{config.label} on {world}"
     returns = np.array(curve.returns, float)
-    final, best = float(returns[0, -1]), _best(returns[0])
+    final, best = curve.last_known(0), _best(returns[0])
     lead = (f"{curve.steps[-1]:,} steps; return {final:.1f} at the end, {best:.1f} at best, "
             f"measured on {curve.measured_on}.")  # fmt: skip
     note = ("The return at a point of the curve is a mean over few episodes, for the eye only. What the policy is "

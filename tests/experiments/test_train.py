@@ -102,6 +102,8 @@ def test_returns_inside_the_world_are_means_of_its_ended_episodes(long_id):
 
 def test_nan_is_null_in_json_only_where_it_is():
     curve = Curve([1, 2], [[float("nan"), 1.5], [2.5, float("nan")]], "the world itself")
+    assert [curve.last_known(0), curve.last_known(1)] == [1.5, 2.5]
+    assert np.isnan(Curve([1], [[float("nan")]], "the world itself").last_known(0))
     assert curve.to_json() == {
         "steps": [1, 2],
         "returns": [[None, 1.5], [2.5, None]],
