@@ -19,6 +19,7 @@ def episode_returns(
     key: jax.Array,
     num_episodes: int,
     memory: Any = (),
+    limit: jax.Array | int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Runs ``num_episodes`` episodes side by side, each exactly once.
 
@@ -29,6 +30,7 @@ def episode_returns(
         key: random key.
         num_episodes: ``E``, static.
         memory: what ``act_fn`` is given first: arrays ``[E, ...]``.
+        limit: steps after which an episode is cut, which may be traced; None for the environment's own limit.
 
     Returns:
         Undiscounted returns ``[E]`` float32 and lengths ``[E]`` int32.
@@ -46,7 +48,9 @@ def episode_returns(
             jax.random.split(step_key, num_episodes), state, action, params
         )
         returns = returns + jnp.where(ended, 0.0, reward)
-        return key, observation, state, memory, returns, lengths + ~ended, ended | terminated | truncated
+        lengths = lengths + ~ended
+        cut = False if limit is None else lengths >= limit
+        return key, observation, state, memory, returns, lengths, ended | terminated | truncated | cut
 
     *_, returns, lengths, _ = jax.lax.while_loop(lambda carry: ~carry[-1].all(), step, start)
     return returns, lengths

@@ -15,7 +15,8 @@ import tyro
 from agents.configs import CONFIGS
 from envs.errors import InputError
 from experiments.agent_presets import agent_preset
-from experiments.commands import COMMANDS, Command, Fit, Offline, Train, Transfer
+from experiments.commands import COMMANDS, Command, Evolve, Fit, Offline, Train, Transfer
+from experiments.evolve_presets import evolve_preset
 from experiments.presets import preset
 from experiments.signals import Terminated
 from experiments.world_names import env_id_of
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hint = ""
     try:
         command = parse(arguments)
-        resumable = isinstance(command, Fit | Train | Offline | Transfer)
+        resumable = isinstance(command, Evolve | Fit | Train | Offline | Transfer)
         hint = "; with --resume it goes on where it stopped" if resumable else ""
         command.run()
     except InputError as error:
@@ -92,6 +93,11 @@ def _parse(arguments: Sequence[str]) -> Command:
     if arguments and arguments[0] == "transfer":
         name = _given(arguments, "--preset", "cartpole")
         return _parse_one(Transfer, replace(Transfer(out=tyro.MISSING), preset=name, config=preset(name)), arguments)
+    if arguments and arguments[0] == "evolve":
+        env_id, name = _given(arguments, "--env", "CartPole-v1"), _given(arguments, "--preset", "specialist")
+        last = evolve_preset(env_id, name).stages[-1]
+        evolution = Evolve(tyro.MISSING, last.search, last.fitness, env_id, name)
+        return _parse_one(Evolve, evolution, arguments)
     if arguments and arguments[0] == "train":
         algorithm = _given(arguments, "--algorithm", "ppo")
         settings = agent_preset(_env_id_of(arguments), algorithm)

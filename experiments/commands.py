@@ -7,10 +7,11 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import tyro
 
-from agents.configs import AgentConfig, PPOConfig
+from agents.configs import AgentConfig
 from envs.compilation_cache import kept_compilations
 from envs.errors import InputError
 from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, TransferConfig
+from experiments.evolve_configs import FitnessConfig
 from experiments.presets import CARTPOLE
 from experiments.signals import sigterm_raises
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
@@ -110,31 +111,50 @@ class Evolve:
     """Evolve a contextual bandit that trains agents for a real environment."""
 
     out: Path
-    """folder to make"""
+    """folder to make; evolution works in a folder of this name with .evolve behind it"""
+    search: EvolutionConfig
+    """of the last stage"""
+    fitness: FitnessConfig
+    """of the last stage"""
     env: str = "CartPole-v1"
-    """real environment: classic control, whose dynamics are at hand as compiled functions"""
+    """real environment whose dynamics are at hand as compiled functions: classic control, or brax/NAME"""
+    preset: str = "specialist"
+    """how: specialist (one agent with fixed settings, in seconds) or general (then several, with drawn settings); the
+    settings below start from it"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
-    evolution: EvolutionConfig = field(default_factory=lambda: CARTPOLE.evolution)
-    ppo: PPOConfig = field(default_factory=lambda: replace(CARTPOLE.ppo, total_steps=CARTPOLE.bandit_steps))
-    episodes: int = 16
-    """real episodes that score each agent"""
     seed: int = 0
     """fixes the evolution"""
+    workers: int = 1
+    """processes that evaluate candidates, of which a generation has search.num-jobs parts to give; they change
+    nothing but the time it takes"""
+    resume: bool = False
+    """go on with the evolution that is there, or start a new one where there is none"""
     overwrite: bool = False
-    """replace a bandit that is there"""
+    """replace a bandit, or an unfinished evolution, that is there"""
 
+    @sigterm_raises()
     @kept_compilations()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
+        from envs.work_folder import require_one_choice
 
-        require_artifact_place(self.out, self.overwrite)
-        from experiments.evolve import evolve_bandit
+        require_one_choice(self.resume, self.overwrite)
+        require_artifact_place(self.out, self.overwrite or self.resume)
+        from experiments.evolve import evolve_for
+        from experiments.evolve_presets import evolve_preset
 
-        history = evolve_bandit(
-            self.env, self.ppo, self.out, self.bandit, self.evolution, self.episodes, self.seed, self.overwrite
-        )
+        preset = evolve_preset(self.env, self.preset)
+        last = replace(preset.stages[-1], search=self.search, fitness=self.fitness)
+        config = replace(preset, bandit=self.bandit, stages=(*preset.stages[:-1], last), seed=self.seed)
+        history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
+        if history is None:
+            print(f"the bandit at {self.out} is complete; nothing is left to do")
+            return
         print(f"bandit at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
               f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
+        if history.without_selection:
+            print(f"simulacra: warning: in {history.without_selection} generations all candidates did equally well or "
+                  "none was finite, so the search stayed where it was", file=sys.stderr)  # fmt: skip
 
 
 Settings = TypeVar("Settings", bound=AgentConfig)

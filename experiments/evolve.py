@@ -1,139 +1,275 @@
-"""Evolving a bandit for a real environment, with PPO as the agent inside."""
+"""Evolving a synthetic environment for a real one, in stages, resumable after any interruption.
 
+The work lies in the folder ``<out>.evolve`` while it is under way::
+
+    config.json    the configuration, and the packages' versions
+    search/        stage-<i>.checkpoint: state of a stage's search and what its generations brought, after each of them
+"""
+
+import resource
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import Memory, Params, to_env_action
-from agents.algorithms.ppo import Hyperparameters
-from agents.configs import PPOConfig
-from agents.training.compiled import make_compiled_training
-from envs.artifact import require_artifact_place
-from envs.errors import InputError, require, unknown_name
-from envs.functional_evaluate import episode_returns
-from envs.gymnax_adapter import make_classic_control
-from experiments.worlds import FUNCTIONAL_COPIES
+from agents.table import name_of
+from envs.artifact import package_versions, read_artifact_json, require_artifact_place
+from envs.checkpoint import load_checkpoint, save_checkpoint
+from envs.errors import InputError, require
+from envs.files import plain_json
+from envs.functional import Params
+from envs.work_folder import Layout, differences, open_work_folder
+from experiments.evolve_configs import EvolveConfig, StageConfig
+from experiments.inner_training import make_member_fn
+from experiments.worlds import functional_real
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig, EvolutionConfig
-from synthetic_envs.evolution import Generation, evolve
+from synthetic_envs.evolution import (
+    EvolutionState,
+    Generation,
+    Problem,
+    evolve,
+    make_evaluate,
+    start_evolution,
+)
+from synthetic_envs.executor import EvaluateFn, Executor, InProcess, ProcessPool
 from synthetic_envs.saving import save_synthetic
 
 _INIT = 1
 """Folded into the seed's key for the start of the search, so that it shares no draws with the search itself."""
+_LAYOUT = Layout("search", "search", ())
 
 
 @dataclass(frozen=True)
 class EvolutionHistory:
-    """What an evolution did; ``G`` generations, a number of which is null where it was not finite.
+    """What an evolution did; ``G`` generations of all stages, a number of which is null where it was not finite.
 
     Attributes:
         fitness_mean: mean real return over the population ``[G]``.
         fitness_best: best of the population ``[G]``.
         check_mean: mean real return of fresh agents trained in the search's centre ``[G]``.
         check_worst: the worst of them ``[G]``.
-        best_check: the highest of ``check_mean``, whose centre is kept; chosen as the highest of many, it flatters.
+        stages: generations of each stage.
+        without_selection: generations whose fitness told nothing apart.
+        best_check: the highest mean check of the last stage, whose centre is kept; chosen as the highest of many, it
+            flatters.
         real_steps: steps on the real dynamics, all generations together.
         seconds: wall time, compilation included.
+        cpu_seconds: of all processes.
     """
 
     fitness_mean: list[float | None]
     fitness_best: list[float | None]
     check_mean: list[float | None]
     check_worst: list[float | None]
+    stages: list[int]
+    without_selection: int
     best_check: float
     real_steps: int
     seconds: float
+    cpu_seconds: float
 
 
-def evolve_bandit(
-    env_id: str,
-    ppo: PPOConfig,
+def evolve_for(
+    config: EvolveConfig,
     out: Path | str,
-    bandit: BanditConfig | None = None,
-    evolution: EvolutionConfig | None = None,
-    num_episodes: int = 16,
-    seed: int = 0,
+    num_workers: int = 1,
+    resume: bool = False,
     overwrite: bool = False,
     progress: str | None = "evolution",
-) -> EvolutionHistory:
-    """Evolves a bandit from scratch and saves it as an artifact; the history is in its provenance.
+) -> EvolutionHistory | None:
+    """Evolves a synthetic environment and saves it as an artifact; the history is in its provenance.
 
     Args:
-        env_id: real environment whose dynamics are at hand as a compiled function.
-        ppo: the agent trained in every candidate; its ``total_steps`` is the inner training's length.
+        config: what is evolved and how.
         out: folder of the artifact.
-        bandit: its networks.
-        evolution: the search.
-        num_episodes: real episodes that score each agent.
-        seed: fixes everything.
-        overwrite: replace what is at ``out``.
+        num_workers: processes that evaluate candidates; 1 for this one alone. The result does not depend on it.
+        resume: go on with the evolution that is there, or start where there is none.
+        overwrite: replace what is at ``out``, and an unfinished evolution beside it.
         progress: title of the progress bar, or None for no bar.
 
+    Returns:
+        What was done; None where a complete environment was there to resume.
+
     Raises:
-        InputError: an environment without a compiled copy, a number out of range, or ``out`` exists.
+        InputError: an environment without compiled dynamics, spaces that an agent cannot serve, a number out of range,
+            ``out`` exists and is not what is resumed, or no generation brought a finite return.
     """
-    require_artifact_place(Path(out), overwrite)
-    if env_id not in FUNCTIONAL_COPIES:
-        raise unknown_name("environment with compiled dynamics, which evolution needs,", env_id, FUNCTIONAL_COPIES)
-    require(num_episodes >= 1, "the episodes that score an agent", "to be at least 1", num_episodes)
-    require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
-    evolution, started = evolution or EvolutionConfig(), time.perf_counter()
-    real = make_classic_control(env_id)
-    env = Bandit(real.spec, bandit or BanditConfig())
-    training = make_compiled_training(env, ppo)
-    hyper = Hyperparameters.of(ppo)
-
-    def score(key: jax.Array, params: Params) -> tuple[jax.Array, jax.Array]:
-        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
-            action, memory = training.networks.mode(params, observation, memory)
-            return to_env_action(real.spec, action), memory
-
-        memory = training.networks.initial_memory(num_episodes)
-        returns, lengths = episode_returns(real, real.default_params, act, key, num_episodes, memory)
-        return returns.mean(), lengths.sum()
-
-    generations: list[Generation] = []
-    with tqdm(total=evolution.num_generations, desc=progress, unit="gen", disable=progress is None, leave=False) as bar:
-        start = env.init_params(jax.random.fold_in(jax.random.key(seed), _INIT))
-        for generation in evolve(start, lambda k, p: training.train(k, p, hyper), score, evolution, seed):
-            generations.append(generation)
-            bar.update()
-            bar.set_postfix_str(f"fitness {generation.fitness.mean():.0f}, held out {generation.check.mean():.0f}")
-    best = best_generation(generations)
-    history = _history(generations, best, time.perf_counter() - started)
-    provenance = {"seed": seed, "evolution": asdict(evolution), "agent": asdict(ppo), "history": asdict(history)}
-    save_synthetic(out, env, best.centre, provenance, overwrite)
+    out = Path(out)
+    require(num_workers >= 1, "the workers of an evolution", "of at least 1", num_workers)
+    for stage in config.stages:  # refuses what it cannot serve before any folder is made
+        make_problem(config, stage)
+    place, work = out.with_name(f"{out.name}.evolve"), _work(config)
+    if resume and _finished(out, work):
+        _remove(place)
+        return None
+    require_artifact_place(out, overwrite)
+    open_work_folder(place, {**work, "versions": package_versions()}, _LAYOUT, resume, overwrite)
+    best: Params = None
+    rows, spent = [], [0.0, 0.0]
+    for number in range(len(config.stages)):
+        run = _Stage(config, number, best, place / "search" / f"stage-{number}.checkpoint", spent)
+        best = run.finish(num_workers, progress)
+        rows.append(run.rows)
+        spent = run.spent
+        require_sound(run.state)
+    history = _history(rows, float(run.state.best_check), spent)
+    provenance = {"seed": config.seed, "evolution": plain_json(work), "history": asdict(history)}
+    save_synthetic(out, _env(config), best, provenance, overwrite)
+    _remove(place)
     return history
 
 
-def best_generation(generations: list[Generation]) -> Generation:
-    """Returns the generation in whose centre fresh agents did best.
+def make_problem(config: EvolveConfig, stage: StageConfig, start: Params | None = None) -> Problem:
+    """Returns what a stage searches; it starts from random parameters where ``start`` is None."""
+    env, real = _env(config), functional_real(config.env_id)
+    if start is None:
+        start = env.init_params(jax.random.fold_in(jax.random.key(config.seed), _INIT))
+    return Problem(start, tuple(make_member_fn(env, real, inner, stage.fitness) for inner in stage.agents))
 
-    Raises:
-        InputError: no generation has a finite fitness and check: training or the environment diverged.
+
+def evaluator_of(config: EvolveConfig, number: int) -> EvaluateFn:
+    """Returns what evaluates the candidates of a stage; every process makes its own."""
+    stage = config.stages[number]
+    return make_evaluate(make_problem(config, stage), stage.search, _seed_of(config, number))
+
+
+class _Stage:
+    """One search, from its checkpoint or its start to its end.
+
+    Attributes:
+        state: of the search.
+        rows: what its generations brought, as JSON.
+        spent: wall and CPU seconds of all stages so far, whatever was lost to interruptions left out.
     """
-    sound = [one for one in generations if np.isfinite(one.check).all() and np.isfinite(one.fitness).all()]
-    if not sound:
+
+    def __init__(self, config: EvolveConfig, number: int, start: Params | None, checkpoint: Path, spent: list[float]):
+        self._config, self._number, self._checkpoint = config, number, checkpoint
+        self._stage, self._seed = config.stages[number], _seed_of(config, number)
+        self._problem = make_problem(config, self._stage, start)
+        self.state = start_evolution(self._problem, self._stage.search, self._seed)
+        self.rows: list[dict[str, Any]] = []
+        self.spent = spent
+        if checkpoint.is_file():
+            self.state, told = load_checkpoint(checkpoint, self.state)
+            self.rows, self.spent = told["rows"], told["spent"]
+
+    def finish(self, num_workers: int, progress: str | None) -> Params:
+        """Returns the parameters that it found."""
+        begun, before = _clocks(), self.spent
+        executor = self._executor(num_workers)
+        try:
+            for generation in self._shown(executor, progress):
+                self.state = generation.state
+                self.rows.append(_row(generation, self._stage))
+                self._save(begun, before)
+        finally:
+            executor.close()
+        self._save(begun, before)  # once more: only now are the seconds of other processes known
+        return self.state.best
+
+    def _shown(self, executor: Executor, progress: str | None) -> Iterator[Generation]:
+        search, title = self._stage.search, progress
+        if progress is not None and len(self._config.stages) > 1:
+            title = f"{progress}, stage {self._number + 1}"
+        with tqdm(total=search.num_generations, initial=len(self.rows), desc=title, unit="gen",
+                  disable=title is None, leave=False) as bar:  # fmt: skip
+            for generation in evolve(self._problem, search, self._seed, self.state, executor):
+                yield generation
+                bar.update()
+                bar.set_postfix_str(_told(generation, self._stage))
+
+    def _executor(self, num_workers: int) -> Executor:
+        make = partial(evaluator_of, self._config, self._number)
+        return InProcess(make()) if num_workers == 1 else ProcessPool(make, num_workers)
+
+    def _save(self, begun: list[float], before: list[float]) -> None:
+        self.spent = [old + now - then for old, now, then in zip(before, _clocks(), begun, strict=True)]
+        save_checkpoint(self._checkpoint, self.state, {"rows": self.rows, "spent": self.spent})
+
+
+def _clocks() -> list[float]:
+    """Wall and CPU seconds, those of processes that have ended included."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return [time.perf_counter(), time.process_time() + ended.ru_utime + ended.ru_stime]
+
+
+def _seed_of(config: EvolveConfig, number: int) -> int:
+    return int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0]) if number else config.seed
+
+
+def _env(config: EvolveConfig) -> Bandit:
+    return Bandit(functional_real(config.env_id).spec, config.bandit)
+
+
+def _row(generation: Generation, stage: StageConfig) -> dict[str, Any]:
+    return {
+        "agents": [name_of(stage.agents[i].agent) for i in generation.agents],
+        "fitness_mean": _known(generation.score.mean()),
+        "fitness_best": _known(generation.score.max()),
+        "check_mean": _known(generation.check.mean()),
+        "check_worst": _known(generation.check.min()),
+        "real_steps": generation.real_steps,
+        "selected": generation.selected,
+    }
+
+
+def _told(generation: Generation, stage: StageConfig) -> str:
+    agent = "" if len(stage.agents) == 1 else f"{'+'.join(_row(generation, stage)['agents'])}, "
+    unmoved = "" if generation.selected else ", nothing to select by"
+    return (f"{agent}real return {generation.score.mean():.0f}, best {generation.score.max():.0f}, "
+            f"held out {generation.check.mean():.0f}{unmoved}")  # fmt: skip
+
+
+def require_sound(state: EvolutionState) -> None:
+    """Raises `InputError` where no generation of a search had finite returns: training or the environment diverged."""
+    if not np.isfinite(float(state.best_check)):
         raise InputError("expected finite returns in some generation, got none: the agents diverge with these settings")
-    return max(sound, key=lambda generation: generation.check.mean())
 
 
-def _history(generations: list[Generation], best: Generation, seconds: float) -> EvolutionHistory:
+def _history(stages: list[list[dict[str, Any]]], best_check: float, spent: list[float]) -> EvolutionHistory:
+    rows = [row for stage in stages for row in stage]
+    columns = {
+        name: [row[name] for row in rows] for name in ("fitness_mean", "fitness_best", "check_mean", "check_worst")
+    }
     return EvolutionHistory(
-        fitness_mean=[_known(g.fitness.mean()) for g in generations],
-        fitness_best=[_known(g.fitness.max()) for g in generations],
-        check_mean=[_known(g.check.mean()) for g in generations],
-        check_worst=[_known(g.check.min()) for g in generations],
-        best_check=float(best.check.mean()),
-        real_steps=sum(g.real_steps for g in generations),
-        seconds=seconds,
+        **columns,
+        stages=[len(stage) for stage in stages],
+        without_selection=sum(not row["selected"] for row in rows),
+        best_check=best_check,
+        real_steps=sum(row["real_steps"] for row in rows),
+        seconds=spent[0],
+        cpu_seconds=spent[1],
     )
 
 
 def _known(value: float) -> float | None:
     """A number for JSON, which has no NaN."""
     return float(value) if np.isfinite(value) else None
+
+
+def _work(config: EvolveConfig) -> dict[str, Any]:
+    """Everything that decides what the evolution does."""
+    agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
+    content: dict[str, Any] = plain_json({**asdict(config), "algorithms": agents})
+    return content
+
+
+def _finished(out: Path, work: dict[str, Any]) -> bool:
+    """Whether the environment of this work is there; raises `InputError` where it is another's."""
+    if not (out / "artifact.json").is_file():
+        return False
+    changed = differences(read_artifact_json(out, "synthetic_env")["provenance"].get("evolution"), plain_json(work))
+    if changed:
+        raise InputError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
+    return True
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        _LAYOUT.remove(place)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.training.checkpoint import load_checkpoint, save_checkpoint
+from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.training_log import TrainingLog, log_files
 from envs.work_folder import Layout, open_work_folder
 
@@ -74,7 +74,7 @@ class TrainFolder:
         """Returns a state as it was saved under ``name``, and the points up to there; None where none was saved.
 
         Raises:
-            InputError: see `agents.training.checkpoint.load_checkpoint`.
+            InputError: see `envs.checkpoint.load_checkpoint`.
         """
         file = self._checkpoint(name)
         if file is None or not file.is_file():

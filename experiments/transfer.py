@@ -17,6 +17,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.agent_policy import load_policy
+from envs.artifact import read_artifact_json
 from envs.errors import InputError, unknown_name
 from envs.evaluate import evaluate
 from envs.files import plain_json
@@ -28,7 +29,8 @@ from envs.threads import torch_threads
 from experiments.bandit_rewards import bandit_rewards
 from experiments.behaviours import make_behaviour
 from experiments.configs import TransferConfig
-from experiments.evolve import evolve_bandit
+from experiments.evolve import evolve_for
+from experiments.evolve_configs import EvolveConfig, FitnessConfig, InnerAgent, StageConfig
 from experiments.fit import fit_world_model
 from experiments.model_card.policy_ranking import mixtures, rank
 from experiments.model_card.text import quality_lines, ranking_told
@@ -169,13 +171,13 @@ class _Study:
 
     def _evolve(self) -> dict[str, Any]:
         config = self.config
-        agent = replace(config.ppo, total_steps=config.bandit_steps)
-        history = evolve_bandit(
-            config.env_id, agent, self.bandit_path, config.bandit, config.evolution, config.evolution_episodes,
-            config.seed, True, self._bar("evolving"),
-        )  # fmt: skip
+        agent = InnerAgent(replace(config.ppo, total_steps=config.bandit_steps))
+        stage = StageConfig((agent,), config.evolution, FitnessConfig(num_episodes=config.evolution_episodes))
+        evolution = EvolveConfig(config.env_id, config.bandit, (stage,), config.seed)
+        evolve_for(evolution, self.bandit_path, resume=True, progress=self._bar("evolving"))
+        history = read_artifact_json(self.bandit_path, "synthetic_env")["provenance"]["history"]
         rewards = bandit_rewards(self.bandit_path, open_log(self.path / "logs"), config.bandit_axes)
-        return {"history": asdict(history), "rewards": rewards}
+        return {"history": history, "rewards": rewards}
 
     def _judge_random(self) -> dict[str, Any]:
         started = time.perf_counter()

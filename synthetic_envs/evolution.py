@@ -1,132 +1,253 @@
-"""Evolution of a functional environment's parameters by natural evolution strategies (evosax).
+"""Evolution of a functional environment's parameters (Ferreira et al. 2022, Liesen et al. 2024).
 
-What is evolved for enters as two functions: ``train_fn`` trains an agent inside a candidate environment, ``score_fn``
-measures that agent on the real environment's dynamics (Ferreira et al. 2022, Liesen et al. 2024). Sampling the
-population, training, scoring and updating the search distribution are one compiled function, a generation.
+What is evolved for enters as functions: a `MemberFn` trains an agent inside a candidate environment and measures it on
+the real environment's dynamics. Members of a generation are evaluated by an `Executor`, in this process or in several.
+Everything random follows from the seed and the generation's number, so that a search that goes on from a state ends
+where one ends that was never interrupted.
 
-Departures: mirrored sampling, and fitness shaped by tie-averaged centred ranks, under which a generation of equal
-fitness moves nothing (plain ranks or utilities would let the search drift).
+Departures: mirrored sampling, ranks in which equals share (`synthetic_envs.strategies`); fresh agents trained in the
+search's centre ride along in every generation as a held-out check, and the centre that did best there is kept.
 
-Shape legend: ``P`` population, ``C`` held-out checks, ``D`` number of parameters.
+Shape legend: ``P`` population, ``C`` held-out checks, ``M`` members of a job, ``K`` agents.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from evosax.algorithms import SNES
 
-from envs.functional import Params, strongly_typed
+from envs.errors import InputError
+from envs.functional import Params
 from synthetic_envs.configs import EvolutionConfig
+from synthetic_envs.executor import EvaluateFn, Executor, InProcess, Job
+from synthetic_envs.shaping import centred_ranks, tells_apart
+from synthetic_envs.strategies import Strategy, StrategyState, make_strategy
 
-TrainFn = Callable[[jax.Array, Params], Any]
-"""``(key, env_params) -> agent``: trains one agent in one environment; pure, so that it can be vmapped."""
-ScoreFn = Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]
-"""``(key, agent) -> (mean return, steps)`` on the real environment's dynamics, scalars; pure."""
+
+class Outcome(NamedTuple):
+    """What became of a member; scalars, or ``[M]`` of several.
+
+    Attributes:
+        fitness: what is selected by; larger is better.
+        score: mean return on the real dynamics, in the environment's own unit.
+        real_steps: steps taken on the real dynamics, int32.
+    """
+
+    fitness: jax.Array
+    score: jax.Array
+    real_steps: jax.Array
+
+
+MemberFn = Callable[[jax.Array, Params, jax.Array], Outcome]
+"""``(key, env_params, generation) -> Outcome``: trains in one environment and measures; pure, so that it is vmapped."""
+
+
+class Problem(NamedTuple):
+    """What is evolved, and for whom.
+
+    Attributes:
+        start: parameters around which the search begins, a pytree.
+        member_fns: one an agent.
+    """
+
+    start: Params
+    member_fns: tuple[MemberFn, ...]
+
+
+class EvolutionState(NamedTuple):
+    """Where a search stands between two generations; a pytree of arrays.
+
+    Attributes:
+        strategy: of the search distribution.
+        generation: number of the next one, int32.
+        num_met: generations in a row whose check has met the target, int32.
+        checks: latest mean check of each agent ``[K]``; -inf where there was none yet.
+        best_check: highest mean of ``checks`` so far, float32.
+        best: the centre that reached it, parameters.
+    """
+
+    strategy: StrategyState
+    generation: jax.Array
+    num_met: jax.Array
+    checks: jax.Array
+    best_check: jax.Array
+    best: Params
 
 
 class Generation(NamedTuple):
     """What a generation brought.
 
     Attributes:
-        centre: parameters at the centre of the search, from which this generation was drawn, as a pytree.
-        fitness: ``[P]`` real returns of the agents trained in each candidate.
-        check: ``[C]`` real returns of fresh agents trained in the centre.
+        number: counted from 0.
+        agents: which agents were trained in it.
+        fitness: ``[P]``; of several agents their mean rank.
+        score: ``[P]`` mean returns on the real dynamics; of several agents their mean.
+        check: ``[C]`` real returns of fresh agents trained in the centre it was drawn from; of several agents the mean.
         real_steps: steps taken on the real dynamics.
+        selected: whether its fitness told anything apart; if not, the search stayed where it was.
+        state: after it.
     """
 
-    centre: Params
+    number: int
+    agents: tuple[int, ...]
     fitness: np.ndarray
+    score: np.ndarray
     check: np.ndarray
     real_steps: int
+    selected: bool
+    state: EvolutionState
 
 
-def centred_ranks(fitness: jax.Array) -> jax.Array:
-    """Returns ranks of ``fitness`` ``[P]`` centred on 0, whose absolute values sum to 2; ties share their mean rank.
-
-    Larger is better. Non-finite fitness ranks lowest. All equal gives all zeros. The sum sets the pace: on CartPole 2
-    needed about 35 generations where 1 needed more than 40, and 3 was no faster.
-    """
-    fitness = jnp.where(jnp.isfinite(fitness), fitness, -jnp.inf)
-    below = (fitness[:, None] > fitness[None, :]).sum(1)
-    above = (fitness[:, None] < fitness[None, :]).sum(1)
-    centred = (below - above).astype(jnp.float32)
-    return 2.0 * centred / jnp.maximum(jnp.abs(centred).sum(), 1.0)
+def start_evolution(problem: Problem, config: EvolutionConfig, seed: int) -> EvolutionState:
+    """Returns the state before the first generation."""
+    key = jax.random.fold_in(jax.random.key(seed), 2**31)
+    strategy = make_strategy(config, problem.start)
+    checks = jnp.full(len(problem.member_fns), -jnp.inf)
+    start = jax.tree.map(jnp.asarray, problem.start)
+    zero = jnp.int32(0)
+    return EvolutionState(strategy.init(key, start), zero, zero, checks, jnp.float32(-jnp.inf), start)
 
 
 def evolve(
-    init_params: Params, train_fn: TrainFn, score_fn: ScoreFn, config: EvolutionConfig, seed: int
+    problem: Problem,
+    config: EvolutionConfig,
+    seed: int,
+    state: EvolutionState | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Generation]:
     """Evolves environment parameters, one generation an iteration.
 
     Args:
-        init_params: centre of the search at the start, a pytree; it fixes the shapes.
-        train_fn: trains an agent inside an environment.
-        score_fn: measures an agent on the real dynamics.
+        problem: what is evolved.
         config: of the search.
         seed: fixes everything.
+        state: to go on from; by default `start_evolution`.
+        executor: evaluates members with what `make_evaluate` returns for the same arguments; by default this process.
 
     Yields:
         Generations, until ``config.num_generations`` are done or the held-out check has met ``config.target`` often
         enough in a row.
+
+    Raises:
+        InputError: a generation's fitness tells nothing apart, and ``config`` says to stop then; the patience is too
+            short for agents in rotation to have met the target.
     """
-    key, init_key = jax.random.split(jax.random.key(seed))
-    strategy = SNES(config.population_size, init_params, fitness_shaping_fn=_shape_for_minimiser)
-    settings = strategy.default_params.replace(std_init=config.sigma)
-    # evosax starts with weak types, which the first generation makes firm: left so, all would be compiled twice.
-    state = strongly_typed(strategy.init(init_key, init_params, settings))
-    generation_fn = jax.jit(_make_generation(strategy, settings, train_fn, score_fn, config))
-    met = 0
-    for _ in range(config.num_generations):
-        key, step_key = jax.random.split(key)
-        centre = strategy.get_mean(state)
-        state, fitness, check, steps = generation_fn(state, step_key)
-        check = np.asarray(check)
-        yield Generation(centre, np.asarray(fitness), check, int(steps.sum()))
-        met = met + 1 if config.target is not None and check.mean() >= config.target else 0
-        if met >= config.patience:
-            return
+    num_agents = len(problem.member_fns)
+    if config.target is not None and config.agents == "rotate" and config.patience < num_agents:
+        raise InputError(f"expected a patience of at least {num_agents}, one generation for each agent in rotation, "
+                         f"got {config.patience}")  # fmt: skip
+    executor = executor or InProcess(make_evaluate(problem, config, seed))
+    tell = jax.jit(_make_tell(make_strategy(config, problem.start), config, seed))
+    state = start_evolution(problem, config, seed) if state is None else state
+    while int(state.generation) < config.num_generations and not _done(state, config):
+        number = int(state.generation)
+        agents = tuple(range(num_agents)) if config.agents == "together" else (number % num_agents,)
+        outcomes = _evaluated(state, agents, config, executor)
+        state, selected = tell(state, outcomes, jnp.asarray(agents))
+        yield _generation(number, agents, outcomes, config, bool(selected), state)
+        if not selected and config.without_selection == "stop":
+            raise InputError(f"the fitness of generation {number} tells no candidate from another: all equal, or none "
+                             "finite; a longer or easier training inside, or a larger sigma, may help")  # fmt: skip
 
 
-def _shape_for_minimiser(population: Any, fitness: jax.Array, state: Any, params: Any) -> jax.Array:
-    """evosax is handed costs (it minimises) and weighs candidates by what this returns: large is good."""
-    del population, state, params
-    return centred_ranks(-fitness)
+def make_evaluate(problem: Problem, config: EvolutionConfig, seed: int) -> EvaluateFn:
+    """Returns what evaluates jobs of this search: drawing, training and measuring as one compiled function an agent."""
+    strategy, size = make_strategy(config, problem.start), config.population_size
+
+    @partial(jax.jit, static_argnums=1)
+    def evaluate(state: EvolutionState, agent: int, members: jax.Array) -> Outcome:
+        population, _ = strategy.ask(_keys(seed, state.generation).ask, state.strategy)
+        centre = strategy.centre(state.strategy)
+
+        def one(member: jax.Array) -> Outcome:
+            place = jnp.minimum(member, size - 1)
+            params = jax.tree.map(lambda p, c: jnp.where(member < size, p[place], c), population, centre)
+            key = jax.random.fold_in(_keys(seed, state.generation).member, _noise_of(member, config))
+            return problem.member_fns[agent](jax.random.fold_in(key, agent), params, state.generation)
+
+        return jax.vmap(one)(members)
+
+    return lambda state, job: evaluate(state, job.agent, _over_devices(job.members))
 
 
-def _make_generation(
-    strategy: SNES, settings: Any, train_fn: TrainFn, score_fn: ScoreFn, config: EvolutionConfig
-) -> Callable[[Any, jax.Array], tuple[Any, jax.Array, jax.Array, jax.Array]]:
+class _Keys(NamedTuple):
+    ask: jax.Array
+    member: jax.Array
+    tell: jax.Array
+
+
+def _keys(seed: int, generation: jax.Array) -> _Keys:
+    return _Keys(*jax.random.split(jax.random.fold_in(jax.random.key(seed), generation), 3))
+
+
+def _noise_of(member: jax.Array, config: EvolutionConfig) -> jax.Array:
+    """Returns the number that a member's random numbers follow from; checks always have their own."""
+    size = config.population_size
+    shared = {"none": member, "pairs": member % max(size // 2, 1), "all": 0 * member}[config.common_noise]
+    return jnp.where(member < size, shared, member)
+
+
+def _over_devices(members: np.ndarray) -> jax.Array:
+    """Returns ``members`` spread over the devices there are, where they divide evenly."""
+    devices = jax.devices()
+    if len(devices) == 1 or len(members) % len(devices):
+        return jnp.asarray(members)
+    mesh = jax.sharding.Mesh(np.array(devices), "members")
+    return jax.device_put(members, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("members")))
+
+
+def _evaluated(state: EvolutionState, agents: tuple[int, ...], config: EvolutionConfig, executor: Executor) -> Outcome:
+    """Returns the outcomes of all members with each of ``agents``, ``[len(agents), P + C]``."""
+    num_members = config.population_size + config.num_checks
+    size = -(-num_members // config.num_jobs)
+    padded = np.arange(size * config.num_jobs, dtype=np.int32) % num_members  # jobs of one size are compiled once
+    jobs = [Job(agent, members) for agent in agents for members in padded.reshape(config.num_jobs, size)]
+    done = executor.run(state, jobs)
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts).reshape(len(agents), -1)[:, :num_members], *done)
+    return Outcome(*whole)
+
+
+def _make_tell(
+    strategy: Strategy, config: EvolutionConfig, seed: int
+) -> Callable[[EvolutionState, Outcome, jax.Array], tuple[EvolutionState, jax.Array]]:
     size = config.population_size
 
-    def generation(state: Any, key: jax.Array) -> tuple[Any, jax.Array, jax.Array, jax.Array]:
-        ask_key, agent_key, tell_key = jax.random.split(key, 3)
-        population, state = strategy.ask(ask_key, state, settings)
-        population = _mirror(population, strategy.get_mean(state), size)
-        # The held-out checks ride along as further members, so that training is compiled once.
-        mean = strategy.get_mean(state)
-        members = jax.tree.map(
-            lambda p, m: jnp.concatenate([p, jnp.broadcast_to(m, (config.num_checks, *m.shape))]), population, mean
-        )
-        score, steps = jax.vmap(lambda k, p: _train_and_score(k, p, train_fn, score_fn))(
-            jax.random.split(agent_key, size + config.num_checks), members
-        )
-        state, _ = strategy.tell(tell_key, population, -score[:size], state, settings)
-        return state, score[:size], score[size:], steps
+    def tell(state: EvolutionState, outcomes: Outcome, agents: jax.Array) -> tuple[EvolutionState, jax.Array]:
+        keys, centre = _keys(seed, state.generation), strategy.centre(state.strategy)
+        population, asked = strategy.ask(keys.ask, state.strategy)
+        fitness = joint_fitness(outcomes.fitness[:, :size])
+        check = outcomes.score[:, size:].mean(1)
+        checks = state.checks.at[agents].set(jnp.where(jnp.isfinite(check), check, -jnp.inf))
+        better = checks.mean() > state.best_check
+        met = jnp.array(False) if config.target is None else (check >= config.target).all()
+        return EvolutionState(
+            strategy=strategy.tell(keys.tell, population, fitness, asked),
+            generation=state.generation + 1,
+            num_met=jnp.where(met, state.num_met + 1, 0),
+            checks=checks,
+            best_check=jnp.where(better, checks.mean(), state.best_check),
+            best=jax.tree.map(lambda new, old: jnp.where(better, new, old), centre, state.best),
+        ), tells_apart(fitness)
 
-    return generation
-
-
-def _train_and_score(
-    key: jax.Array, env_params: Params, train_fn: TrainFn, score_fn: ScoreFn
-) -> tuple[jax.Array, jax.Array]:
-    train_key, score_key = jax.random.split(key)
-    return score_fn(score_key, train_fn(train_key, env_params))
+    return tell
 
 
-def _mirror(population: Params, mean: Params, size: int) -> Params:
-    """Replaces the second half of the population by the mirror image of the first."""
-    half = size // 2
-    return jax.tree.map(lambda p, m: jnp.concatenate([p[:half], 2 * m - p[:half]]), population, mean)
+def joint_fitness(fitness: jax.Array) -> jax.Array:
+    """Returns one fitness ``[P]`` of those of ``K`` agents ``[K, P]``: itself, or the mean of centred ranks."""
+    return fitness[0] if len(fitness) == 1 else jax.vmap(centred_ranks)(fitness).mean(0)
+
+
+def _done(state: EvolutionState, config: EvolutionConfig) -> bool:
+    return config.target is not None and int(state.num_met) >= config.patience
+
+
+def _generation(
+    number: int, agents: tuple[int, ...], outcomes: Any, config: EvolutionConfig, selected: bool, state: EvolutionState
+) -> Generation:
+    size, score = config.population_size, outcomes.score.mean(0)
+    fitness = np.asarray(joint_fitness(outcomes.fitness[:, :size]))
+    real_steps = int(outcomes.real_steps.sum(dtype=np.int64))
+    return Generation(number, agents, fitness, score[:size], score[size:], real_steps, selected, state)

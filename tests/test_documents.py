@@ -29,7 +29,7 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
         "collect": ["--steps", "1000"],
         "fit": ["--fit.num-updates", "100"],
         "train": ["--agent.total-steps", "2048", "--gradient-steps", "200"],
-        "evolve": ["--evolution.num-generations", "1", "--evolution.population-size", "4", "--episodes", "2"],
+        "evolve": ["--search.num-generations", "1", "--search.population-size", "4"],
         "evaluate": ["--episodes", "1"],
         "offline": ["--seeds", "1", "--episodes", "1", "--fit.num-updates", "100", "--ppo.total-steps", "4096"],
         "transfer": ["--preset", "cartpole-small"],

@@ -19,7 +19,6 @@ from experiments.commands import COMMANDS
 
 BIN = Path(sys.executable).parent
 QUICK_AGENT = ["--agent.total-steps", "512", "--agent.num-epochs", "1", "--agent.hidden", "8"]
-QUICK_PPO = ["--ppo.total-steps", "512", "--ppo.num-epochs", "1", "--ppo.hidden", "8"]
 CSV_HEAD = "episode,observation_0,observation_1,observation_2,observation_3,action,reward,terminated,truncated\n"
 CSV_ROWS = ["0,0,0,0,0,1,1,0,0", "0,0.1,0,0,0,0,1,1,0", "0,0.2,0,0,0,,,,", "1,0,0,0,0,1,1,0,1", "1,0,0,0,0,,,,"]
 
@@ -106,6 +105,7 @@ def test_the_installed_command_tells_a_mistake_and_exits_with_2(tmp_path):
         (["collect", "--env", "Taxi-v4", "--behaviour", "mixed"], "expected an environment with a scripted rule"),
         (["train", "--world", "CartPole-v7"], "unknown environment id 'CartPole-v7'; did you mean 'CartPole-v1'"),
         (["evolve", "--env", "CartPole-v7"], "unknown environment with compiled dynamics"),
+        (["evolve", "--preset", "generall"], "unknown way to evolve 'generall'; did you mean 'general'"),
         (["transfer", "--preset", "cartpol"], "unknown preset 'cartpol'; did you mean 'cartpole'"),
         (["transfer", "--preset=cart-pole"], "unknown preset 'cart-pole'; did you mean 'cartpole'"),
         (["transfer", "--config.env-id", "CartPole-v7"], "unknown environment id 'CartPole-v7'"),
@@ -167,9 +167,10 @@ def test_usage_errors_name_the_argument(capsys, tmp_path, monkeypatch, arguments
         (["train", "--world", "CartPole-v1", "--agent.hidden"], r"one or more .*widths .*, got \(\)"),
         (["train", "--world", "CartPole-v1", "--seed", -1], "expected a seed from 0 to 4294967295, got -1"),
         (["train", "--world", "CartPole-v1", "--imagination.horizon", 0], "horizon of at least 1 step, got 0"),
-        (["evolve", "--evolution.population-size", 3], "expected population_size even and at least 2.*, got 3"),
-        (["evolve", "--evolution.num-generations", 0], "num_generations of at least 1, got 0"),
-        (["evolve", "--episodes", 0], "expected the episodes that score an agent to be at least 1, got 0"),
+        (["evolve", "--search.population-size", 3], "expected population_size even and at least 2.*, got 3"),
+        (["evolve", "--search.num-generations", 0], "num_generations of at least 1, got 0"),
+        (["evolve", "--fitness.num-episodes", 0], "expected the fitness's num_episodes of at least 1, got 0"),
+        (["evolve", "--workers", 0], "expected the workers of an evolution of at least 1, got 0"),
         (["evolve", "--seed", -1], "expected a seed from 0 to 4294967295, got -1"),
         (["evolve", "--bandit.reward-hidden", 0], r"widths of at least 1, got \(0,\)"),
         (["fit", "--logs", "none", "--fit.num-updates", 0], "expected num_updates of at least 1, got 0"),
@@ -413,7 +414,7 @@ MAKERS = {
     "collect": ["--steps", "10"],
     "fit": ["--logs", "LOG", "--fit.num-updates", "1"],
     "train": ["--world", "BANDIT", *QUICK_AGENT],
-    "evolve": ["--evolution.num-generations", "1"],
+    "evolve": ["--search.num-generations", "1"],
     "transfer": ["--preset", "cartpole-small"],
 }
 
@@ -525,8 +526,8 @@ def test_the_whole_way_from_logs_to_policies(capsys, tmp_path):
     assert re.search(r"\npolicy ranking: +\S*Spearman", told)
     told = said(capsys, "train", "--world", model, "--out", tmp_path / "from-model", *QUICK_AGENT)
     assert re.fullmatch(r"policy at .*from-model; return on real dynamics after training: [\d.]+\n", told)
-    small = ["--evolution.num-generations", 2, "--evolution.population-size", 4, "--evolution.num-checks", 2]
-    told = said(capsys, "evolve", "--out", bandit, *small, "--episodes", 2, *QUICK_PPO)
+    small = ["--search.num-generations", 2, "--search.population-size", 4, "--search.num-checks", 2]
+    told = said(capsys, "evolve", "--out", bandit, *small, "--fitness.num-episodes", 2)
     assert re.fullmatch(
         r"bandit at .*bandit: 2 generations, [\d,]+ real steps, .*; fresh agents reach [\d.]+.*\n", told
     )

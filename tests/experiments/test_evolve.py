@@ -1,6 +1,10 @@
-"""Evolving a bandit: what is saved and told, and that real fitness rises."""
+"""Evolving a bandit: what is saved and told, that it goes on exactly, and that real fitness rises."""
 
+import subprocess
+import sys
+import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,72 +13,144 @@ import pytest
 from envs.artifact import load_artifact
 from envs.errors import InputError
 from envs.spec import spec_of
-from experiments.evolve import best_generation, evolve_bandit
+from experiments.evolve import evolve_for
+from experiments.evolve_configs import EvolveConfig, FitnessConfig, InnerAgent, StageConfig
+from experiments.evolve_presets import evolve_preset
 from experiments.presets import CARTPOLE
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
-from synthetic_envs.evolution import Generation
 from synthetic_envs.saving import load_synthetic
 
-PPO = replace(CARTPOLE.ppo, total_steps=4_096)
-TINY_PPO = replace(CARTPOLE.ppo, total_steps=256, hidden=(4,), num_epochs=1)
-TINY = EvolutionConfig(num_generations=2, population_size=4, num_checks=2)
+TINY_AGENT = InnerAgent(replace(CARTPOLE.ppo, total_steps=256, hidden=(4,), num_epochs=1))
+STAGE = StageConfig(
+    (TINY_AGENT,), EvolutionConfig(num_generations=2, population_size=4, num_checks=2), FitnessConfig(num_episodes=2)
+)
+TINY = EvolveConfig(stages=(STAGE,), seed=5)
+IN_TWO = replace(TINY, stages=(STAGE, replace(STAGE, search=replace(STAGE.search, sigma=0.05))))
 
 
-def test_the_best_centre_is_the_one_whose_fresh_agents_did_best():
-    checks = ([1.0, 1.0], [0.0, 4.0], [1.5, 1.5])
-    fitness = np.array([9.0])  # of the members, which are not saved
-    generations = [Generation(i, i * fitness, np.array(check), 1) for i, check in enumerate(checks)]
-    assert best_generation(generations).centre == 1
+def tensors(path: Path) -> dict:
+    return load_artifact(path).tensors
 
 
-def test_a_generation_that_is_not_finite_is_never_the_best_and_none_is_an_error():
-    broken = Generation(0, np.array([1.0]), np.array([np.nan, 9.0]), 1)
-    sound = Generation(1, np.array([1.0]), np.array([0.0, 0.0]), 1)
-    assert best_generation([broken, sound]).centre == 1
-    with pytest.raises(InputError, match="finite returns in some generation, got none"):
-        best_generation([broken])
+def assert_same(one: Path, other: Path) -> None:
+    first, second = tensors(one), tensors(other)
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        np.testing.assert_array_equal(tensor, second[name])
 
 
-@pytest.mark.slow
+def told_without_times(path: Path) -> dict:
+    history = load_artifact(path).provenance["history"]
+    return {name: value for name, value in history.items() if "seconds" not in name}
+
+
 def test_the_artifact_tells_how_it_came_about(tmp_path):
-    told = evolve_bandit(
-        "CartPole-v1", TINY_PPO, tmp_path / "bandit", evolution=TINY, num_episodes=2, seed=5, progress=None
-    )
+    told = evolve_for(TINY, tmp_path / "bandit", progress=None)
     bandit, params = load_synthetic(tmp_path / "bandit")
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, bandit.default_params)
     artifact = load_artifact(tmp_path / "bandit")
     assert artifact.spec == Bandit(spec_of("CartPole-v1"), BanditConfig()).spec
+    stage = artifact.provenance["evolution"]["stages"][0]
     assert artifact.provenance["seed"] == 5
-    assert artifact.provenance["evolution"]["population_size"] == 4
-    assert artifact.provenance["agent"]["total_steps"] == 256
+    assert (stage["search"]["population_size"], stage["agents"][0]["agent"]["total_steps"]) == (4, 256)
+    assert artifact.provenance["evolution"]["algorithms"] == [["ppo"]]
     history = artifact.provenance["history"]
     assert history == asdict(told)
     assert [len(history[name]) for name in ("fitness_mean", "fitness_best", "check_mean", "check_worst")] == [2] * 4
     # 2 generations, 4 members and 2 checks, 2 episodes each of CartPole, where a return is a length.
     returns = [4 * mean + 2 * check for mean, check in zip(history["fitness_mean"], history["check_mean"], strict=True)]
     assert history["real_steps"] == pytest.approx(2 * sum(returns))
+    assert not (tmp_path / "bandit.evolve").exists()
+    assert evolve_for(TINY, tmp_path / "bandit", resume=True, progress=None) is None
+    with pytest.raises(InputError, match=r"cannot resume .*bandit with other settings: seed was 5 and is now 6"):
+        evolve_for(replace(TINY, seed=6), tmp_path / "bandit", resume=True, progress=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped_after", [1, 3])
+def test_what_was_interrupted_goes_on_exactly_in_either_stage(tmp_path, monkeypatch, stopped_after):
+    import experiments.evolve as module
+
+    evolve_for(IN_TWO, tmp_path / "whole", progress=None)
+    real, done = module.evolve, []
+
+    def interrupted(*arguments):
+        for generation in real(*arguments):
+            if len(done) == stopped_after:
+                raise KeyboardInterrupt
+            done.append(generation.number)
+            yield generation
+
+    monkeypatch.setattr(module, "evolve", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evolve_for(IN_TWO, tmp_path / "parts", progress=None)
+    monkeypatch.undo()
+    assert not (tmp_path / "parts").exists()
+    with pytest.raises(InputError, match="already holds a search; give --resume"):
+        evolve_for(IN_TWO, tmp_path / "parts", progress=None)
+    evolve_for(IN_TWO, tmp_path / "parts", resume=True, progress=None)
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    assert told_without_times(tmp_path / "whole") == told_without_times(tmp_path / "parts")
+    assert told_without_times(tmp_path / "whole")["stages"] == [2, 2]
+
+
+COMMAND = [
+    "evolve", "--search.num-generations", "5", "--search.population-size", "6", "--search.num-checks", "2",
+    "--search.num-jobs", "2", "--fitness.num-episodes", "2", "--seed", "3",
+]  # fmt: skip
+
+
+def start(out: Path, *more: str) -> subprocess.Popen:
+    program = [sys.executable, "-c", "from experiments.cli import main; main()", *COMMAND, "--out", str(out), *more]
+    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_with_any_number_of_workers_it_ends_alike_bit_for_bit(tmp_path):
+    whole = start(tmp_path / "whole")
+    assert whole.wait() == 0, whole.communicate()[1]
+    killed, checkpoint = (
+        start(tmp_path / "parts", "--workers", "2"),
+        tmp_path / "parts.evolve/search/stage-0.checkpoint",
+    )
+    while not checkpoint.exists():
+        assert killed.poll() is None, killed.communicate()[1]
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "parts").exists()
+    again = start(tmp_path / "parts", "--resume")
+    assert again.wait() == 0, again.communicate()[1]
+    assert_same(tmp_path / "whole", tmp_path / "parts")
+    assert told_without_times(tmp_path / "whole") == told_without_times(tmp_path / "parts")
 
 
 def test_bad_input_is_told_before_any_work(tmp_path):
     with pytest.raises(
-        InputError, match=r"environment with compiled dynamics.*'CartPole-v2'; did you mean 'CartPole-v1'"
+        InputError, match=r"environment with compiled dynamics 'CartPole-v2'; did you mean 'CartPole-v1'"
     ):
-        evolve_bandit("CartPole-v2", PPO, tmp_path / "bandit")
+        evolve_for(replace(TINY, env_id="CartPole-v2"), tmp_path / "bandit")
     (tmp_path / "bandit").mkdir()
     (tmp_path / "bandit" / "mine").write_text("mine")
     with pytest.raises(InputError, match="bandit"):
-        evolve_bandit("CartPole-v1", PPO, tmp_path / "bandit")
+        evolve_for(TINY, tmp_path / "bandit")
     assert (tmp_path / "bandit" / "mine").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["bandit"]
+    with pytest.raises(InputError, match="DQN does not fit"):
+        evolve_for(
+            replace(TINY, env_id="Pendulum-v1", stages=(evolve_preset("", "general").stages[1],)), tmp_path / "x"
+        )
+    with pytest.raises(InputError, match="the workers of an evolution of at least 1"):
+        evolve_for(TINY, tmp_path / "x", num_workers=0)
 
 
 @pytest.mark.slow
 def test_agents_trained_in_the_bandit_learn_to_balance(tmp_path):
     """A random policy lasts 22 steps. With seeds 0 to 3 the population reached 60 to 90."""
     small = EvolutionConfig(num_generations=15, population_size=32, num_checks=8)
-    history = evolve_bandit(
-        "CartPole-v1", PPO, tmp_path / "bandit", evolution=small, num_episodes=8, seed=0, progress=None
-    )
+    stage = StageConfig((InnerAgent(replace(CARTPOLE.ppo, total_steps=4_096)),), small, FitnessConfig(num_episodes=8))
+    history = evolve_for(EvolveConfig(stages=(stage,)), tmp_path / "bandit", progress=None)
     assert np.mean(history.fitness_mean[:2]) < 30
     assert np.mean(history.fitness_mean[-3:]) > 45
     assert max(history.check_mean) > 60

@@ -8,9 +8,9 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from agents.configs import PPOConfig, SACConfig
 from agents.table import make_agent
-from agents.training.checkpoint import load_checkpoint, save_checkpoint
 from agents.training.compiled import make_compiled_training
 from agents.training.hosted import start_hosted, train_hosted, updates_per_part
+from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.errors import InputError
 from envs.gymnax_adapter import make_classic_control
 from envs.spec import EnvSpec
