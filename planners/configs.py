@@ -129,6 +129,8 @@ class MCTSConfig:
     """Draws of each action's outcome that a stochastic model's chance nodes have; 1 for no chance nodes."""
     num_sampled_actions: int = 20
     """Actions drawn at every node of a Box, at least 2."""
+    fused: bool = True
+    """Search on small networks (`planners.latent_network`) with fused inference; without it, as on every model."""
     reuse: bool = False
     """Go on with the tree below the action taken, where the next state is the one that the tree expected."""
     reuse_tolerance: float = 0.0

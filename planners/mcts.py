@@ -14,7 +14,7 @@ Shape legend: ``B`` roots, ``K`` nodes a root, ``A`` number of actions.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,18 +23,22 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.world_model import ModelState, WorldModel
-from planners.action_spaces import num_actions, require_served
+from planners.action_spaces import require_served
 from planners.configs import MCTSConfig
 from planners.expansion import AfterstateValueFn, ChanceSteps, Steps
+from planners.fused_network import FusedNetwork, FusedSteps
+from planners.latent_network import LatentNetwork
 from planners.leaf_values import EvaluateFn, ProposeFn, make_evaluation
 from planners.model_faces import ChanceModel, CountedModel, MaskedModel, SampledOutcomes, require_plannable
-from planners.search_result import SearchResult, SearchStatistics, measure, summarise
-from planners.tree import Tree, begin, empty_tree, masked_softmax, plant
-from planners.tree_kernel import MASKED, advance
+from planners.search_result import SearchResult, SearchStatistics, summarise
+from planners.tree import Tree, empty_tree
+from planners.tree_kernel import advance, begin, plant
 
 __all__ = ["EvaluateFn", "LeafFunctions", "ProposeFn", "SearchResult", "mcts"]
 
 _NO_HORIZON = 2**31
+
+Expansion = Steps | ChanceSteps | FusedSteps
 
 
 @dataclass(frozen=True)
@@ -91,20 +95,19 @@ def mcts(
     expansion = _expansion(model, counted, state, config, generator, functions)
     root = expansion.root
     actions = root.logits.shape[1]
-    gumbel = config.select == "gumbel"
-    drawn = _noise(noise, rows, actions, config, generator)
-    prior = masked_softmax(root.logits)
-    if not gumbel and drawn is not None:
-        prior = np.where(
-            prior == MASKED, MASKED, (1 - config.dirichlet_fraction) * prior + config.dirichlet_fraction * drawn
-        )
-    prior = _allowed(prior, _valid(invalid_actions, rows, actions))
     tree = empty_tree(rows, config.num_simulations + 1, expansion.num_edges, config, expansion.has_chance)
-    plant(tree, prior, root.value)
-    first = _first_actions(rows, actions, config, generator)
-    begin(tree, first, drawn if gumbel else None, config.num_considered)
+    plant(tree.edges, tree.nodes, root.logits, root.value)
+    begin(
+        *tree, _first_actions(rows, actions, config, generator), _noise(noise, rows, actions, config, generator),
+        config.dirichlet_fraction, _invalid(invalid_actions, rows, actions), config.num_considered,
+    )  # fmt: skip
     simulations = _simulate(tree, expansion, config, 1, started)
-    return _result(tree, model, expansion, counted, simulations, gumbel, started)
+
+    def statistics(counts: Tensor, depths: Tensor, means: Tensor) -> SearchStatistics:
+        carried, seconds = torch.zeros_like(counts), time.perf_counter() - started
+        return SearchStatistics(simulations, counts, depths, means, counted.calls, counted.steps, carried, seconds)
+
+    return summarise(tree, model.spec, root.actions, actions, simulations, statistics, model.device)
 
 
 def _joined(functions: LeafFunctions | None, evaluate_fn: EvaluateFn | None, model: WorldModel) -> LeafFunctions:
@@ -126,8 +129,14 @@ def _expansion(
     config: MCTSConfig,
     generator: torch.Generator | None,
     functions: LeafFunctions,
-) -> Steps | ChanceSteps:
+) -> Expansion:
     num_nodes = config.num_simulations + 1
+    fused = _fused(model, config, functions)
+    if fused is not None:
+        return FusedSteps(fused, counted, state, config.discount, num_nodes)
+    if isinstance(model, LatentNetwork | FusedNetwork) and functions.evaluate is None:
+        network = model if isinstance(model, LatentNetwork) else model.network
+        functions = replace(functions, evaluate=network.evaluate)
     mask = model if isinstance(model, MaskedModel) else None
     if config.stochastic_model and generator is None:
         generator = torch.Generator(model.device).manual_seed(int(torch.randint(2**62, ())))
@@ -139,6 +148,15 @@ def _expansion(
     horizon = config.horizon if by_rollouts and config.horizon_from == "root" else _NO_HORIZON
     outcomes = generator if config.stochastic_model else None
     return Steps(counted, state, evaluation, config, outcomes, horizon, num_nodes)
+
+
+def _fused(model: WorldModel, config: MCTSConfig, functions: LeafFunctions) -> FusedNetwork | None:
+    """Returns the network to search on without detours, where model and settings allow that."""
+    if not config.fused or config.hold > 1 or functions != LeafFunctions():
+        return None
+    if isinstance(model, LatentNetwork) and FusedNetwork.fits(model):
+        return FusedNetwork(model)
+    return model if isinstance(model, FusedNetwork) else None
 
 
 def _chance_model(model: WorldModel, config: MCTSConfig, generator: torch.Generator | None) -> ChanceModel | None:
@@ -154,36 +172,41 @@ def _chance_model(model: WorldModel, config: MCTSConfig, generator: torch.Genera
     return chance
 
 
-def _simulate(tree: Tree, expansion: Steps | ChanceSteps, config: MCTSConfig, base: int, started: float) -> int:
+def _simulate(tree: Tree, expansion: Expansion, config: MCTSConfig, base: int, started: float) -> int:
     """Runs the simulations, whose leaves become nodes ``base`` and on; returns their number."""
     deadline = None if config.milliseconds is None else started + config.milliseconds / 1000
-    for simulation in range(config.num_simulations):
-        node = base + simulation
-        advance(*tree, expansion.expand(tree, node), node)
-        if deadline is not None and time.perf_counter() >= deadline:
-            return simulation + 1
+    if isinstance(expansion, FusedSteps):
+        expansion.watch(tree)
+    with torch.inference_mode(isinstance(expansion, FusedSteps)):  # others' models may keep tensors to learn from
+        for simulation in range(config.num_simulations):
+            node = base + simulation
+            advance(*tree, expansion.expand(tree, node), node)
+            if deadline is not None and time.perf_counter() >= deadline:
+                return simulation + 1
     return config.num_simulations
 
 
-def _valid(invalid_actions: Tensor | None, rows: int, actions: int) -> np.ndarray | None:
+def _invalid(invalid_actions: Tensor | None, rows: int, actions: int) -> np.ndarray:
     if invalid_actions is None:
-        return None
+        return np.zeros((0, actions), bool)
     if tuple(invalid_actions.shape) != (rows, actions):
         raise InputError(f"expected invalid_actions {[rows, actions]}, got {list(invalid_actions.shape)}")
-    valid: np.ndarray = ~invalid_actions.bool().cpu().numpy()
-    if not valid.any(axis=1).all():
-        raise InputError(f"expected an allowed action at every root, got none in row {int(valid.any(axis=1).argmin())}")
-    return valid
+    invalid: np.ndarray = invalid_actions.bool().cpu().numpy()
+    if invalid.all(axis=1).any():
+        raise InputError(
+            f"expected an allowed action at every root, got none in row {int(invalid.all(axis=1).argmax())}"
+        )
+    return invalid
 
 
 def _noise(
     noise: Tensor | None, rows: int, actions: int, config: MCTSConfig, generator: torch.Generator | None
-) -> np.ndarray | None:
-    """Returns the Gumbel noise, scaled, or the Dirichlet noise ``[B, A]``; None for none."""
+) -> np.ndarray:
+    """Returns the Gumbel noise, scaled, or the Dirichlet noise ``[B, A]``; ``[0, A]`` for none."""
     gumbel = config.select == "gumbel"
     scale = config.gumbel_scale if gumbel else 1.0
     if (config.gumbel_scale if gumbel else config.dirichlet_fraction) == 0:
-        return None
+        return np.zeros((0, actions))
     if noise is not None:
         if tuple(noise.shape) != (rows, actions):
             raise InputError(f"expected noise {[rows, actions]}, got {list(noise.shape)}")
@@ -195,51 +218,8 @@ def _noise(
     return random.dirichlet(np.full(actions, config.dirichlet_alpha), rows)
 
 
-def _allowed(prior: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
-    """Returns the prior of the allowed actions, summing to 1, and `MASKED` for the others."""
-    allowed = prior != MASKED
-    if valid is not None:
-        allowed = np.where((allowed & valid).any(axis=1, keepdims=True), allowed & valid, valid)
-    kept = np.where(allowed, np.maximum(prior, np.finfo(np.float32).tiny), 0.0)
-    return np.where(allowed, kept / kept.sum(axis=1, keepdims=True), MASKED)
-
-
 def _first_actions(rows: int, actions: int, config: MCTSConfig, generator: torch.Generator | None) -> np.ndarray:
     if not config.random_ties:
         return np.zeros(rows, np.int64)
     device = "cpu" if generator is None else generator.device
     return torch.randint(actions, (rows,), device=device, generator=generator).cpu().numpy()
-
-
-def _result(
-    tree: Tree,
-    model: WorldModel,
-    expansion: Steps | ChanceSteps,
-    counted: CountedModel,
-    simulations: int,
-    gumbel: bool,
-    started: float,
-) -> SearchResult:
-    rows, device = len(tree.roots), model.device
-    sampled = expansion.root.actions
-    root = summarise(tree, expansion.root.logits.shape[1], gumbel)
-    index = torch.from_numpy(root.index).to(device)
-    if sampled is None:
-        action = index + num_actions(model.spec)[1]
-    else:
-        action = sampled[torch.arange(rows, device=device), index]
-    count, deepest, mean_depth = measure(tree, simulations)
-    statistics = SearchStatistics(
-        simulations, count, deepest, mean_depth, counted.calls, counted.steps, torch.zeros_like(count),
-        time.perf_counter() - started,
-    )  # fmt: skip
-    return SearchResult(
-        action=action,
-        value=torch.from_numpy(tree.nodes["value"][:, 0]).float().to(device),
-        visits=torch.from_numpy(root.visits).to(device),
-        action_values=torch.from_numpy(root.values).float().to(device),
-        policy=torch.from_numpy(root.policy).float().to(device),
-        sampled_actions=sampled,
-        tree=tree,
-        statistics=statistics,
-    )

@@ -3,15 +3,17 @@
 Shape legend: ``B`` roots, ``K`` nodes a root, ``A`` number of actions (of a Box: drawn at the root).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from envs.spec import EnvSpec
 from planners.plan import Plan
 from planners.tree import Tree
-from planners.tree_kernel import MASKED, NOT_ADDED, completed_values
+from planners.tree_kernel import conclude
 
 
 @dataclass(frozen=True)
@@ -64,44 +66,39 @@ class SearchResult(Plan):
     statistics: SearchStatistics
 
 
-@dataclass(frozen=True)
-class RootSummary:
-    """The root's actions: ``index`` ``[B]`` of the best, ``visits``, ``values`` and ``policy`` ``[B, A]``."""
+def summarise(
+    tree: Tree,
+    spec: EnvSpec,
+    sampled_actions: Tensor | None,
+    num_actions: int,
+    last_node: int,
+    statistics: Callable[[Tensor, Tensor, Tensor], SearchStatistics],
+    device: torch.device,
+) -> SearchResult:
+    """Returns what searches found out, of trees that end with ``last_node``.
 
-    index: np.ndarray
-    visits: np.ndarray
-    values: np.ndarray
-    policy: np.ndarray
-
-
-def summarise(tree: Tree, num_actions: int, gumbel: bool) -> RootSummary:
-    """Returns what the search found out about the root's actions."""
-    edges = tree.edges[:, 0, :num_actions]
-    visits = edges["visits"].astype(np.int64)
-    taken = visits > 0
-    values = np.where(taken, edges["value"], np.nan)
-    values[~taken & (edges["child"] != NOT_ADDED)] = -np.inf
-    allowed = edges["prior"] != MASKED
-    most = allowed & (visits == np.where(allowed, visits, -1).max(axis=1, keepdims=True))
-    if gumbel:
-        completed = completed_values(tree.edges, tree.nodes, tree.rules)[:, :num_actions]
-        score = np.where(most, tree.bonus[:, :num_actions] + completed, -np.inf)
-        policy = np.where(allowed, edges["prior"] * np.exp(completed - completed.max(axis=1, keepdims=True)), 0.0)
+    ``statistics`` gets the number of nodes, the greatest and the mean depth of each.
+    """
+    rows = len(tree.roots)
+    visits, index = np.empty((rows, num_actions), np.int64), np.empty(rows, np.int64)
+    values, policy = np.empty((rows, num_actions), np.float32), np.empty((rows, num_actions), np.float32)
+    counts, depths, means = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.float32)
+    conclude(
+        tree.edges, tree.nodes, tree.roots, tree.bonus, tree.scratch, tree.rules, last_node,
+        visits, values, policy, index, counts, depths, means,
+    )  # fmt: skip
+    best = torch.from_numpy(index).to(device)
+    if sampled_actions is None:
+        action = best + int(spec.action_space.start)  # type: ignore[attr-defined]
     else:
-        score = np.where(most, np.where(taken, edges["value"], 0.0), -np.inf)
-        policy = np.where(taken, visits, 0) + np.where(taken.any(axis=1, keepdims=True), 0, allowed)
-    total = policy.sum(axis=1, keepdims=True)
-    rows = np.arange(len(visits))
-    order = (tree.roots["first"][:, None] + np.arange(num_actions)) % num_actions
-    index = order[rows, score[rows[:, None], order].argmax(axis=1)]
-    return RootSummary(index, visits, values, policy / np.where(total > 0, total, 1))
-
-
-def measure(tree: Tree, last_node: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the number of nodes, greatest and mean depth, each ``[B]``, of trees that end with ``last_node``."""
-    nodes = tree.nodes[:, : last_node + 1]
-    there = nodes["visits"] > 0
-    depth = np.where(there, nodes["depth"], 0)
-    count = there.sum(axis=1)
-    mean = depth.sum(axis=1) / np.maximum(count - 1, 1)
-    return torch.from_numpy(count), torch.from_numpy(depth.max(axis=1).astype(np.int64)), torch.from_numpy(mean).float()
+        action = sampled_actions[torch.arange(rows, device=device), best]
+    return SearchResult(
+        action=action,
+        value=torch.from_numpy(tree.nodes["value"][:, 0].astype(np.float32)).to(device),
+        visits=torch.from_numpy(visits).to(device),
+        action_values=torch.from_numpy(values).to(device),
+        policy=torch.from_numpy(policy).to(device),
+        sampled_actions=sampled_actions,
+        tree=tree,
+        statistics=statistics(*map(torch.from_numpy, (counts, depths, means))),
+    )

@@ -7,14 +7,13 @@ Shape legend: ``B`` roots, ``K`` nodes a root (node 0 is the root), ``W`` edges 
 outcomes where there are more of these; ``A`` number of actions.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from planners.configs import MCTSConfig
 from planners.sequential_halving import considered_visits
-from planners.tree_kernel import MASKED, NOT_ADDED, SELECTIONS, select_leaves
+from planners.tree_kernel import SELECTIONS
 
 EDGE = np.dtype([("child", "i4"), ("visits", "i4"), ("prior", "f8"), ("value", "f8")], align=True)
 """What an action or outcome leads to: node or `NOT_ADDED`; visits; its probability, or `MASKED` where it is not
@@ -35,13 +34,13 @@ taken again and counts nowhere."""
 ROOT = np.dtype(
     [
         ("first", "i4"), ("num_considered", "i4"), ("leaf", "i4"), ("leaf_parent", "i4"), ("leaf_action", "i4"),
-        ("low", "f8"), ("high", "f8"),
+        ("at", "i4"), ("worth", "f8"), ("low", "f8"), ("high", "f8"),
     ],
     align=True,
 )  # fmt: skip
 """Action that wins among equals; number of actions that sequential halving begins with; what the current simulation
-leads to: the edge, and the node where that is known to end the episode and nothing is added (else `NOT_ADDED`); lowest
-and highest value of any action taken so far."""
+leads to: the edge, and the node where that is known to end the episode and nothing is added (else `NOT_ADDED`); where
+the backing up is, and with what; lowest and highest value of any action taken so far."""
 
 RULES = np.dtype(
     [
@@ -62,10 +61,12 @@ class Tree(NamedTuple):
         roots: ``[B]`` of `ROOT`.
         leaves: ``[2, B]`` int64: where the state lies that each simulation steps from (node times B plus row), and the
             action or outcome that it takes there, counted from 0.
-        growth: weight of exploration ``[K + 1]`` after so many visits of a node (PUCT).
+        active: ``[B]`` int32, rows that are still being walked.
+        growth: weight of exploration ``[V]`` after so many visits of a node (PUCT).
+        inverse: ``[V]``, 1 over the number of visits.
         considered: ``[A + 1, S]`` int32, visits that sequential halving considers next.
         bonus: Gumbel noise plus logits of the root's actions ``[B, W]``.
-        scratch: ``[W]``.
+        scratch: ``[1, W]``.
         rules: ``[1]`` of `RULES`.
     """
 
@@ -73,7 +74,9 @@ class Tree(NamedTuple):
     nodes: np.ndarray
     roots: np.ndarray
     leaves: np.ndarray
+    active: np.ndarray
     growth: np.ndarray
+    inverse: np.ndarray
     considered: np.ndarray
     bonus: np.ndarray
     scratch: np.ndarray
@@ -82,17 +85,19 @@ class Tree(NamedTuple):
 
 def empty_tree(rows: int, num_nodes: int, num_edges: int, config: MCTSConfig, has_chance: bool) -> Tree:
     """Returns trees of ``num_nodes`` nodes a root, without even the root; nodes are filled when they are added."""
-    visits = np.arange(num_nodes + 1)
+    visits = np.arange(num_nodes + 2)
     grown = config.pb_c_init + np.log((visits + config.pb_c_base + 1) / config.pb_c_base)
     return Tree(
         edges=np.empty((rows, num_nodes, num_edges), EDGE),
         nodes=np.zeros((rows, num_nodes), NODE),
         roots=np.zeros(rows, ROOT),
         leaves=np.zeros((2, rows), np.int64),
+        active=np.zeros(rows, np.int32),
         growth=grown * np.sqrt(visits),
+        inverse=1 / np.maximum(visits, 1),
         considered=considered_visits(num_edges, config),
         bonus=np.zeros((rows, num_edges)),
-        scratch=np.zeros(num_edges),
+        scratch=np.zeros((1, num_edges)),
         rules=_rules(config, has_chance),
     )
 
@@ -104,48 +109,3 @@ def _rules(config: MCTSConfig, has_chance: bool) -> np.ndarray:
     rules["has_chance"], rules["resolution"] = has_chance, config.resolution
     rules["uct_c"], rules["visit_offset"], rules["value_scale"] = config.uct_c, config.visit_offset, config.value_scale
     return rules
-
-
-def plant(tree: Tree, prior: np.ndarray, value: np.ndarray) -> None:
-    """Makes the roots: ``prior`` ``[B, A]``, `MASKED` where not allowed, and ``value`` ``[B]``."""
-    num_actions = prior.shape[1]
-    root, edges = tree.nodes[:, 0], tree.edges[:, 0]
-    root[:] = np.zeros((), NODE)
-    root["parent"] = root["action"] = NOT_ADDED
-    root["visits"] = root["is_open"] = root["discount"] = 1
-    root["value"] = root["own_value"] = np.where(np.isfinite(value), value, 0.0)
-    edges[:] = np.zeros((), EDGE)
-    edges["child"], edges["prior"] = NOT_ADDED, MASKED
-    edges["prior"][:, :num_actions] = prior
-
-
-def begin(tree: Tree, first: np.ndarray, noise: np.ndarray | None, num_considered: int) -> None:
-    """Makes the roots ready and selects the first leaves.
-
-    Args:
-        tree: whose root nodes are there.
-        first: action ``[B]`` that wins among equals.
-        noise: Gumbel noise ``[B, A]``, None for none.
-        num_considered: how many actions sequential halving begins with, at most.
-    """
-    prior = tree.edges["prior"][:, 0]
-    tree.roots["first"], tree.roots["low"], tree.roots["high"] = first, math.inf, -math.inf
-    tree.roots["num_considered"] = np.minimum((prior >= 0).sum(axis=1), num_considered)
-    logits = np.log(np.maximum(prior, np.finfo(np.float32).tiny))
-    tree.bonus[:] = logits - logits.max(axis=1, keepdims=True)
-    if noise is not None:
-        tree.bonus[:, : noise.shape[1]] += noise
-    select_leaves(*tree)
-
-
-def masked_softmax(logits: np.ndarray) -> np.ndarray:
-    """Returns probabilities ``[B, A]``, `MASKED` where a logit is -inf.
-
-    NaN counts as 0; where nothing is left, all actions are equally likely.
-    """
-    logits = np.where(np.isnan(logits), 0.0, logits)
-    allowed = logits > -math.inf
-    allowed = allowed | ~allowed.any(axis=1, keepdims=True)
-    logits = np.where(allowed, np.clip(logits, -1e30, 1e30), -math.inf)
-    grown = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.where(allowed, grown / grown.sum(axis=1, keepdims=True), MASKED)

@@ -25,14 +25,21 @@ MASKED = -1.0
 PUCT, UCT, GUMBEL = 0, 1, 2
 SELECTIONS = {"puct": PUCT, "uct": UCT, "gumbel": GUMBEL}
 
+TINY = 1.2e-38
+"""Lowest probability that counts, as in float32."""
+
 FLOOR = 1e-8
 """Values spread less than this count as spread so much when they are scaled."""
 
-compiled = njit(cache=True, error_model="numpy")
+# Nothing here allocates, so numba's reference counting is left out, and helpers are inlined: passing arrays between
+# functions cost half of the time. Roots go in step, level by level, so that the processor, which waits for one root's
+# next node, works on another's.
+compiled = njit(cache=True, error_model="numpy", _nrt=False)  # type: ignore[call-overload]
+inlined = njit(inline="always", error_model="numpy", _nrt=False)  # type: ignore[call-overload]
 
 
 @compiled
-def advance(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rules, values, node):
+def advance(edges, nodes, roots, leaves, active, growth, inverse, considered, bonus, scratch, rules, values, node):
     """Adds the leaves as node ``node`` of their trees, backs them up, then selects those of the next simulation.
 
     ``values`` ``[B, 3 + W]`` holds reward and discount of the step into each leaf (0 where it ended the episode), the
@@ -40,34 +47,155 @@ def advance(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rul
     """
     rule = rules[0]
     for row in range(len(roots)):
-        leaf = roots[row].leaf
-        if leaf == NOT_ADDED:
-            leaf = node
-            _add(edges, nodes, roots, row, node, values, rule)
-        _back_up(edges, nodes, roots, row, leaf, rule)
-        _select(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rule, row)
+        root = roots[row]
+        if root.leaf == NOT_ADDED:
+            root.leaf = node
+            _add(edges, nodes, row, root, node, values, rule)
+        root.at = root.leaf
+    _back_up(edges, nodes, roots, active, inverse, rule)
+    _select(edges, nodes, roots, leaves, active, growth, inverse, considered, bonus, scratch, rule)
 
 
 @compiled
-def select_leaves(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rules):
-    """Selects the leaf of every root."""
+def plant(edges, nodes, logits, value):
+    """Makes the roots of ``logits`` ``[B, A]``, -inf where an action is not allowed, and ``value`` ``[B]``."""
+    for row in range(len(nodes)):
+        one = nodes[row, 0]
+        one.parent, one.action, one.visits, one.depth, one.is_chance, one.is_open = NOT_ADDED, NOT_ADDED, 1, 0, 0, 1
+        one.value = value[row] if np.isfinite(value[row]) else 0.0
+        one.own_value, one.reward, one.discount = one.value, 0.0, 1.0
+        for follow in range(edges.shape[2]):
+            edge = edges[row, 0, follow]
+            edge.child, edge.visits, edge.value = NOT_ADDED, 0, 0.0
+            edge.prior = logits[row, follow] if follow < logits.shape[1] else -np.inf
+        _open(edges, row, 0)
+
+
+@compiled
+def begin(
+    edges, nodes, roots, leaves, active, growth, inverse, considered, bonus, scratch, rules,
+    first, noise, fraction, invalid, num_considered,
+):  # fmt: skip
+    """Makes the roots ready for a search and selects the first leaves.
+
+    Args:
+        edges: and so on, of a tree whose roots are there.
+        first: action ``[B]`` that wins among equals.
+        noise: ``[B, A]``, or ``[0, A]`` for none: Gumbel's is added to the logits, other is mixed into the prior.
+        fraction: its share of the prior.
+        invalid: True ``[B, A]`` where an action must not be taken, or ``[0, A]`` for none.
+        num_considered: how many actions sequential halving begins with, at most.
+    """
     for row in range(len(roots)):
-        _select(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rules[0], row)
+        root = roots[row]
+        root.first, root.low, root.high, root.num_considered = first[row], np.inf, -np.inf, 0
+        gumbel = rules[0].select == GUMBEL
+        if len(noise) > 0 and not gumbel:
+            _mix(edges, row, noise, fraction)
+        if len(invalid) > 0:
+            _forbid(edges, row, invalid)
+        highest = 0.0
+        for action in range(edges.shape[2]):
+            edge = edges[row, 0, action]
+            root.num_considered += 1 if edge.prior != MASKED and root.num_considered < num_considered else 0
+            highest = max(highest, edge.prior)
+            if edge.visits > 0:
+                root.low, root.high = min(root.low, edge.value), max(root.high, edge.value)
+        for action in range(edges.shape[2]):
+            logit = np.log(max(edges[row, 0, action].prior, TINY) / highest)
+            bonus[row, action] = logit + (noise[row, action] if gumbel and len(noise) > 0 else 0.0)
+    _select(edges, nodes, roots, leaves, active, growth, inverse, considered, bonus, scratch, rules[0])
 
 
 @compiled
-def completed_values(edges, nodes, rules):
-    """Returns the scaled values ``[B, W]`` of the roots' actions, unvisited ones completed, as Gumbel MuZero adds them
-    to the logits."""
-    scaled = np.zeros((len(edges), edges.shape[2]))
+def conclude(edges, nodes, roots, bonus, scaled, rules, last, visits, values, policy, index, counts, depths, means):
+    """Writes what the searches found, of trees that end with node ``last``.
+
+    Args:
+        edges: and nodes, roots, bonus, rules of a tree; ``scaled`` is its scratch.
+        last: node.
+        visits: ``[B, A]`` int64 of the roots' actions.
+        values: ``[B, A]``, NaN where an action was never taken, -inf where its step diverged.
+        policy: ``[B, A]``, shares of the visits, or the improved policy.
+        index: ``[B]`` int64, best action.
+        counts: ``[B]`` int64, nodes; ``depths`` ``[B]`` int64 the greatest and ``means`` ``[B]`` the mean depth.
+    """
+    gumbel = rules[0].select == GUMBEL
     for row in range(len(edges)):
-        _complete(edges, nodes, row, 0, rules[0], scaled[row])
-    return scaled
+        most = -1
+        for action in range(visits.shape[1]):
+            edge = edges[row, 0, action]
+            visits[row, action] = edge.visits
+            most = max(most, edge.visits if edge.prior != MASKED else -1)
+            missing = -np.inf if edge.child != NOT_ADDED else np.nan
+            values[row, action] = edge.value if edge.visits > 0 else missing
+        if gumbel:
+            _complete(edges, nodes, row, 0, rules[0], scaled, 0)
+        _write_policy(edges, row, scaled, gumbel, most, policy)
+        best_score = -np.inf
+        index[row] = roots[row].first
+        for turn in range(visits.shape[1]):
+            action = (roots[row].first + turn) % visits.shape[1]
+            edge = edges[row, 0, action]
+            score = bonus[row, action] + scaled[0, action] if gumbel else edge.value
+            if edge.prior != MASKED and edge.visits == most and score > best_score:
+                index[row], best_score = action, score
+        _measure(nodes, row, last, counts, depths, means)
 
 
-@compiled
-def _add(edges, nodes, roots, row, node, values, rule):
-    parent, action = roots[row].leaf_parent, roots[row].leaf_action
+@inlined
+def _write_policy(edges, row, scaled, gumbel, most, policy):
+    total, highest = 0.0, -np.inf
+    for action in range(policy.shape[1]):
+        highest = max(highest, scaled[0, action]) if edges[row, 0, action].prior != MASKED else highest
+    for action in range(policy.shape[1]):
+        edge = edges[row, 0, action]
+        share = edge.prior * np.exp(scaled[0, action] - highest) if gumbel else max(edge.visits, most == 0)
+        policy[row, action] = share if edge.prior != MASKED else 0.0
+        total += policy[row, action]
+    for action in range(policy.shape[1]):
+        policy[row, action] /= total if total > 0.0 else 1.0
+
+
+@inlined
+def _measure(nodes, row, last, counts, depths, means):
+    count, deepest, total = 0, 0, 0
+    for node in range(last + 1):
+        one = nodes[row, node]
+        if one.visits > 0:
+            count += 1
+            total += one.depth
+            deepest = max(deepest, one.depth)
+    counts[row], depths[row], means[row] = count, deepest, total / max(count - 1, 1)
+
+
+@inlined
+def _mix(edges, row, noise, fraction):
+    for action in range(noise.shape[1]):
+        edge = edges[row, 0, action]
+        if edge.prior != MASKED:
+            edge.prior = (1 - fraction) * edge.prior + fraction * noise[row, action]
+
+
+@inlined
+def _forbid(edges, row, invalid):
+    """Leaves only what is allowed in the prior: of what was allowed before, or, where that leaves nothing, of all."""
+    total = 0.0
+    for action in range(invalid.shape[1]):
+        edge = edges[row, 0, action]
+        if edge.prior != MASKED and not invalid[row, action]:
+            total += max(edge.prior, TINY)
+    for action in range(invalid.shape[1]):
+        edge = edges[row, 0, action]
+        if invalid[row, action] or (total > 0.0 and edge.prior == MASKED):
+            edge.prior = MASKED
+        else:
+            edge.prior = max(edge.prior, TINY) / total if total > 0.0 else 1.0
+
+
+@inlined
+def _add(edges, nodes, row, root, node, values, rule):
+    parent, action = root.leaf_parent, root.leaf_action
     edge, one = edges[row, parent, action], nodes[row, node]
     reward, discount, value = np.float64(values[row, 0]), np.float64(values[row, 1]), np.float64(values[row, 2])
     if not (np.isfinite(reward) and (discount == 0.0 or np.isfinite(discount * value))):
@@ -86,33 +214,43 @@ def _add(edges, nodes, roots, row, node, values, rule):
         below.prior = values[row, 3 + follow]
 
 
-@compiled
-def _back_up(edges, nodes, roots, row, leaf, rule):
-    one = nodes[row, leaf]
-    if one.reward == -np.inf:
-        return
-    value = one.value
-    one.visits += 1
-    node = leaf
-    low, high = roots[row].low, roots[row].high
-    while node != 0:
-        one = nodes[row, node]
-        edge = edges[row, one.parent, one.action]
-        edge.visits += 1
-        edge.value = one.reward + one.discount * one.value
-        low, high = min(low, edge.value), max(high, edge.value)
-        value = one.reward + one.discount * value
-        node = one.parent
-        above = nodes[row, node]
-        above.visits += 1
-        if rule.best:
-            above.value = _best_value(edges, row, node, above.is_chance)
-        else:
-            above.value += (value - above.value) / above.visits
-    roots[row].low, roots[row].high = low, high
+@inlined
+def _back_up(edges, nodes, roots, active, inverse, rule):
+    """Adds what each leaf is worth to all nodes on its path."""
+    count = 0
+    for row in range(len(roots)):
+        leaf = nodes[row, roots[row].at]
+        sound = leaf.reward != -np.inf
+        leaf.visits += 1 if sound else 0
+        roots[row].worth = leaf.value
+        active[count] = row
+        count += 1 if sound else 0
+    while count > 0:
+        left = 0
+        for turn in range(count):
+            row = active[turn]
+            root = roots[row]
+            one = nodes[row, root.at]
+            edge = edges[row, one.parent, one.action]
+            edge.visits += 1
+            value = one.reward + one.discount * one.value
+            edge.value = value
+            root.low = value if value < root.low else root.low
+            root.high = value if value > root.high else root.high
+            root.worth = one.reward + one.discount * root.worth
+            root.at = one.parent
+            above = nodes[row, root.at]
+            above.visits += 1
+            if rule.best:
+                above.value = _best_value(edges, row, root.at, above.is_chance)
+            else:
+                above.value += (root.worth - above.value) * inverse[above.visits]
+            active[left] = row
+            left += 1 if root.at != 0 else 0
+        count = left
 
 
-@compiled
+@inlined
 def _best_value(edges, row, node, is_chance):
     """Returns the best value of a node's visited actions, or the mean of its visited outcomes by probability."""
     best, total, weight = -np.inf, 0.0, 0.0
@@ -125,37 +263,46 @@ def _best_value(edges, row, node, is_chance):
     return total / max(weight, 1e-300) if is_chance else best
 
 
-@compiled
-def _select(edges, nodes, roots, leaves, growth, considered, bonus, scratch, rule, row):
-    """Walks from the root to an action never taken, or to the end of an episode."""
-    node = 0
-    while True:
-        one = nodes[row, node]
-        if not one.is_open:
-            _open(edges, row, node)
-            one.is_open = 1
-        if one.is_chance:
-            action = _likeliest(edges, row, node)
-        elif rule.select == PUCT:
-            action = _by_puct(edges, nodes, roots, growth, rule, row, node)
-        elif rule.select == UCT:
-            action = _by_uct(edges, nodes, roots, rule, row, node)
-        elif node == 0:
-            action = _by_halving(edges, nodes, roots, considered, bonus, scratch, rule, row)
-        else:
-            action = _by_improved_policy(edges, nodes, scratch, rule, row, node)
-        if action < 0:
-            action = _any_added(edges, row, node)
-        child = edges[row, node, action].child
-        if child == NOT_ADDED or nodes[row, child].discount == 0.0:
+@inlined
+def _select(edges, nodes, roots, leaves, active, growth, inverse, considered, bonus, scratch, rule):
+    """Walks from every root to an action never taken, or to the end of an episode."""
+    count = len(roots)
+    for row in range(count):
+        active[row] = row
+        roots[row].leaf_parent = 0
+    while count > 0:
+        left = 0
+        for turn in range(count):
+            row = active[turn]
             root = roots[row]
-            root.leaf_parent, root.leaf_action, root.leaf = node, action, child
+            node = root.leaf_parent
+            one = nodes[row, node]
+            if not one.is_open:
+                _open(edges, row, node)
+                one.is_open = 1
+            if one.is_chance:
+                action = _likeliest(edges, row, node)
+            elif rule.select == PUCT:
+                action = _by_puct(edges, nodes, root, growth, inverse, rule, row, node)
+            elif rule.select == UCT:
+                action = _by_uct(edges, nodes, root, rule, row, node)
+            elif node == 0:
+                action = _by_halving(edges, nodes, root, considered, bonus, scratch, rule, row)
+            else:
+                action = _by_improved_policy(edges, nodes, inverse, scratch, rule, row, node)
+            if action < 0:
+                action = _any_added(edges, row, node)
+            child = edges[row, node, action].child
+            goes_on = child != NOT_ADDED and nodes[row, child].discount != 0.0
+            root.leaf_action, root.leaf = action, child
+            root.leaf_parent = child if goes_on else node
             leaves[0, row], leaves[1, row] = node * len(roots) + row, action
-            return
-        node = child
+            active[left] = row
+            left += 1 if goes_on else 0
+        count = left
 
 
-@compiled
+@inlined
 def _open(edges, row, node):
     """Turns the logits of a node's edges into probabilities: most leaves are never selected from and need none."""
     highest, width = -np.inf, edges.shape[2]
@@ -179,7 +326,7 @@ def _open(edges, row, node):
             edge.prior /= total
 
 
-@compiled
+@inlined
 def _likeliest(edges, row, node):
     best, best_score = -1, -np.inf
     for outcome in range(edges.shape[2]):
@@ -190,7 +337,7 @@ def _likeliest(edges, row, node):
     return best
 
 
-@compiled
+@inlined
 def _any_added(edges, row, node):
     """Where every allowed action diverges: one of those, so that the simulation counts nowhere."""
     for action in range(edges.shape[2]):
@@ -199,46 +346,48 @@ def _any_added(edges, row, node):
     return 0
 
 
-@compiled
-def _scale(edges, nodes, roots, rule, row, node):
+@inlined
+def _scale(edges, nodes, root, rule, row, node):
     """Returns the value that scales to 0, and what to multiply the excess over it with."""
     if rule.by_siblings:
-        low = high = nodes[row, node].value
+        own = nodes[row, node].value
+        low = high = own
         for action in range(edges.shape[2]):
             edge = edges[row, node, action]
-            if edge.visits > 0:
-                low, high = min(low, edge.value), max(high, edge.value)
+            value = edge.value
+            value = value if edge.visits > 0 else own
+            low = value if value < low else low
+            high = value if value > high else high
     else:
-        low, high = roots[row].low, roots[row].high
+        low, high = root.low, root.high
         if low > high:
             low = high = 0.0
     return low, 1.0 / max(high - low, FLOOR, rule.resolution * max(1.0, abs(low), abs(high)))
 
 
-@compiled
-def _by_puct(edges, nodes, roots, growth, rule, row, node):
-    low, scale = _scale(edges, nodes, roots, rule, row, node)
+@inlined
+def _by_puct(edges, nodes, root, growth, inverse, rule, row, node):
+    low, scale = _scale(edges, nodes, root, rule, row, node)
     weight, width = growth[nodes[row, node].visits], edges.shape[2]
-    first, best, best_score = roots[row].first, -1, -np.inf
+    first, best, best_score = root.first, -1, -np.inf
     for turn in range(width):
         action = first + turn
         action = action - width if action >= width else action
         edge = edges[row, node, action]
-        if edge.prior == MASKED:
-            continue
-        score = weight * edge.prior / (1 + edge.visits)
-        if edge.visits > 0:
-            score += (edge.value - low) * scale
-        if score > best_score:
-            best, best_score = action, score
+        exploit = (edge.value - low) * scale
+        exploit = exploit if edge.visits > 0 else 0.0
+        score = exploit + weight * edge.prior * inverse[1 + edge.visits]
+        score = score if edge.prior != MASKED else -np.inf
+        best = action if score > best_score else best
+        best_score = score if score > best_score else best_score
     return best
 
 
-@compiled
-def _by_uct(edges, nodes, roots, rule, row, node):
-    low, scale = _scale(edges, nodes, roots, rule, row, node)
+@inlined
+def _by_uct(edges, nodes, root, rule, row, node):
+    low, scale = _scale(edges, nodes, root, rule, row, node)
     grown, width = np.log(nodes[row, node].visits), edges.shape[2]
-    first, best, best_score = roots[row].first, -1, -np.inf
+    first, best, best_score = root.first, -1, -np.inf
     for turn in range(width):
         action = (first + turn) % width
         edge = edges[row, node, action]
@@ -252,17 +401,17 @@ def _by_uct(edges, nodes, roots, rule, row, node):
     return best
 
 
-@compiled
-def _complete(edges, nodes, row, node, rule, scaled):
+@inlined
+def _complete(edges, nodes, row, node, rule, scaled, place):
     """Writes the scaled values of a node's actions into ``scaled``; unvisited actions have the mixed value.
 
     That is the node's own value and the mean of the visited actions' by prior, weighed 1 against their visits.
     """
     visits, most, prior, weighed = 0, 0, 0.0, 0.0
-    for action in range(len(scaled)):
+    for action in range(scaled.shape[1]):
         edge = edges[row, node, action]
         if edge.visits > 0:
-            share = max(edge.prior, np.finfo(np.float32).tiny)
+            share = max(edge.prior, TINY)
             visits += edge.visits
             most = max(most, edge.visits)
             prior += share
@@ -271,56 +420,56 @@ def _complete(edges, nodes, row, node, rule, scaled):
     if visits > 0:
         mixed = (mixed + visits * weighed / prior) / (visits + 1)
     low, high = np.inf, -np.inf
-    for action in range(len(scaled)):
+    for action in range(scaled.shape[1]):
         edge = edges[row, node, action]
-        scaled[action] = edge.value if edge.visits > 0 else mixed
-        low, high = min(low, scaled[action]), max(high, scaled[action])
+        scaled[place, action] = edge.value if edge.visits > 0 else mixed
+        low, high = min(low, scaled[place, action]), max(high, scaled[place, action])
     spread = max(high - low, FLOOR, rule.resolution * max(1.0, abs(low), abs(high)))
     scale = (rule.visit_offset + most) * rule.value_scale / spread
-    for action in range(len(scaled)):
-        scaled[action] = (scaled[action] - low) * scale
+    for action in range(scaled.shape[1]):
+        scaled[place, action] = (scaled[place, action] - low) * scale
 
 
-@compiled
-def _by_halving(edges, nodes, roots, considered, bonus, scaled, rule, row):
+@inlined
+def _by_halving(edges, nodes, root, considered, bonus, scaled, rule, row):
     """The best of those actions that have as many visits as sequential halving considers next."""
-    _complete(edges, nodes, row, 0, rule, scaled)
-    wanted = considered[roots[row].num_considered, nodes[row, 0].visits - 1]
+    _complete(edges, nodes, row, 0, rule, scaled, 0)
+    wanted = considered[root.num_considered, nodes[row, 0].visits - 1]
     best, best_score, fewest = -1, -np.inf, 2**30
-    for action in range(len(scaled)):
+    for action in range(scaled.shape[1]):
         edge = edges[row, 0, action]
         if edge.prior != MASKED:
             fewest = min(fewest, edge.visits)
-            score = max(-1e9, bonus[row, action] + scaled[action])
+            score = max(-1e9, bonus[row, action] + scaled[0, action])
             if edge.visits == wanted and score > best_score:
                 best, best_score = action, score
     if best_score == -np.inf and fewest < 2**30:  # actions whose step diverged have spoilt the schedule
-        for action in range(len(scaled)):
+        for action in range(scaled.shape[1]):
             edge = edges[row, 0, action]
             if edge.prior != MASKED and edge.visits == fewest:
                 return action
     return best
 
 
-@compiled
-def _by_improved_policy(edges, nodes, scaled, rule, row, node):
+@inlined
+def _by_improved_policy(edges, nodes, inverse, scaled, rule, row, node):
     """The action whose share of the visits is furthest below its probability in the improved policy."""
-    _complete(edges, nodes, row, node, rule, scaled)
+    _complete(edges, nodes, row, node, rule, scaled, 0)
     highest, visits, total = -np.inf, 0, 0.0
-    for action in range(len(scaled)):
+    for action in range(scaled.shape[1]):
         edge = edges[row, node, action]
         visits += edge.visits
         if edge.prior != MASKED:
-            highest = max(highest, scaled[action])
-    for action in range(len(scaled)):
+            highest = max(highest, scaled[0, action])
+    for action in range(scaled.shape[1]):
         edge = edges[row, node, action]
         if edge.prior != MASKED:
-            scaled[action] = edge.prior * np.exp(scaled[action] - highest)
-            total += scaled[action]
+            scaled[0, action] = edge.prior * np.exp(scaled[0, action] - highest)
+            total += scaled[0, action]
     best, best_score = -1, -np.inf
-    for action in range(len(scaled)):
+    for action in range(scaled.shape[1]):
         edge = edges[row, node, action]
-        score = scaled[action] / total - edge.visits / (1.0 + visits)
+        score = scaled[0, action] / total - edge.visits * inverse[1 + visits]
         if edge.prior != MASKED and score > best_score:
             best, best_score = action, score
     return best
