@@ -34,7 +34,7 @@ _Layer = tuple[Tensor, Tensor]
 
 @dataclass
 class _Workspace:
-    """Buffers for ``B`` roots and ``K`` nodes: latent states of all nodes, of each node, and what a step passes through."""
+    """Buffers for ``B`` roots and ``K`` nodes: latent states of all and of each, and what a step passes through."""
 
     flat: Tensor
     latents: list[Tensor]

@@ -14,6 +14,7 @@ Shape legend: ``B`` roots, ``K`` nodes a root, ``A`` number of actions.
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -175,9 +176,10 @@ def _chance_model(model: WorldModel, config: MCTSConfig, generator: torch.Genera
 def _simulate(tree: Tree, expansion: Expansion, config: MCTSConfig, base: int, started: float) -> int:
     """Runs the simulations, whose leaves become nodes ``base`` and on; returns their number."""
     deadline = None if config.milliseconds is None else started + config.milliseconds / 1000
+    own = isinstance(expansion, FusedSteps)
     if isinstance(expansion, FusedSteps):
         expansion.watch(tree)
-    with torch.inference_mode(isinstance(expansion, FusedSteps)):  # others' models may keep tensors to learn from
+    with torch.inference_mode() if own else nullcontext():  # others' models may keep tensors to learn from
         for simulation in range(config.num_simulations):
             node = base + simulation
             advance(*tree, expansion.expand(tree, node), node)
