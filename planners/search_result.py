@@ -45,8 +45,9 @@ class SearchStatistics:
 class SearchResult(Plan):
     """A plan with the statistics of the root.
 
-    Its action is the most visited one, of equals the most valuable; with Gumbel, of the most visited ones that with the
-    highest sum of noise, logit and scaled value. Its warm start, where trees are reused, is the tree below that action.
+    Its action is the most visited one, of equals the most valuable; where best values are backed up, the most valuable
+    one; with Gumbel, of the most visited ones that with the highest sum of noise, logit and scaled value. Its warm
+    start, where trees are reused, is the tree below that action.
 
     Attributes:
         visits: ``[B, A]`` int64, how often each action was taken from the root.

@@ -138,7 +138,8 @@ def conclude(edges, nodes, roots, bonus, scaled, rules, last, visits, values, po
             action = (roots[row].first + turn) % visits.shape[1]
             edge = edges[row, 0, action]
             score = bonus[row, action] + scaled[0, action] if gumbel else edge.value
-            if edge.prior != MASKED and edge.visits == most and score > best_score:
+            candidate = edge.visits == most or (rules[0].best and not gumbel and edge.visits > 0)
+            if edge.prior != MASKED and candidate and score > best_score:
                 index[row], best_score = action, score
         _measure(nodes, row, last, counts, depths, means)
 
@@ -242,7 +243,7 @@ def _back_up(edges, nodes, roots, active, inverse, rule):
             above = nodes[row, root.at]
             above.visits += 1
             if rule.best:
-                above.value = _best_value(edges, row, root.at, above.is_chance)
+                above.value = _best_value(edges, row, root.at, above.own_value, above.is_chance)
             else:
                 above.value += (root.worth - above.value) * inverse[above.visits]
             active[left] = row
@@ -251,8 +252,12 @@ def _back_up(edges, nodes, roots, active, inverse, rule):
 
 
 @inlined
-def _best_value(edges, row, node, is_chance):
-    """Returns the best value of a node's visited actions, or the mean of its visited outcomes by probability."""
+def _best_value(edges, row, node, own_value, is_chance):
+    """Returns the best value of a node's actions, or the mean of its outcomes by probability.
+
+    What is not visited yet counts as ``own_value``, with which the node was evaluated: the best of the visited actions
+    alone would be too low until all are visited.
+    """
     best, total, weight = -np.inf, 0.0, 0.0
     for follow in range(edges.shape[2]):
         edge = edges[row, node, follow]
@@ -260,7 +265,9 @@ def _best_value(edges, row, node, is_chance):
             best = max(best, edge.value)
             total += edge.prior * edge.value
             weight += edge.prior
-    return total / max(weight, 1e-300) if is_chance else best
+        elif edge.prior != MASKED:
+            best = max(best, own_value)
+    return total + (1.0 - weight) * own_value if is_chance else best
 
 
 @inlined
