@@ -132,7 +132,10 @@ class MCTSConfig:
     fused: bool = True
     """Search on small networks (`planners.latent_network`) with fused inference; without it, as on every model."""
     reuse: bool = False
-    """Go on with the tree below the action taken, where the next state is the one that the tree expected."""
+    """Go on with the tree below the action taken, where the next state is the one that the tree expected.
+
+    As many nodes are kept as there are simulations; these come on top. The default evaluation must look ahead from each
+    leaf (``horizon_from``)."""
     reuse_tolerance: float = 0.0
     """How far the next state may lie from the expected one, at least 0; 0 for bit for bit."""
 
@@ -167,6 +170,7 @@ class MCTSConfig:
         """What no setting can do alone."""
         taking_turns = self.discount < 0
         require(self.hold == 1 or not taking_turns, "hold", "of 1 where two players take turns", self.hold)
+        require(not (self.reuse and self.stochastic_model), "reuse", "off with a stochastic model", self.reuse)
         for name, wanted in (("milliseconds", self.milliseconds), ("reuse", self.reuse)):
             planned = self.select != "gumbel" or not wanted
             require(planned, name, "off with Gumbel, whose sequential halving plans all simulations at first", wanted)

@@ -64,6 +64,9 @@ class _Actions:
         if self.buffer is not None and found.actions is not None:
             self.buffer[node, rows] = found.actions
 
+    def at_roots(self) -> Tensor | None:
+        return None if self.buffer is None else self.buffer[0].clone()
+
     def get(self, places: Tensor, edges: Tensor) -> Tensor:
         if self.buffer is None:
             return edges + self._start
@@ -104,6 +107,15 @@ class Steps:
         self.states.put(0, state)
         self.actions = _Actions(model, self.root, self._rows, num_nodes)
         self._values = np.zeros((self._rows, 3 + self.num_edges))
+
+    def root_actions(self) -> Tensor | None:
+        """Returns the actions ``[B, A, *action]`` of a Box at the roots."""
+        return self.actions.at_roots()
+
+    def buffers(self) -> ModelState:
+        """Returns all that is kept of the nodes, ``[K, B, ...]``."""
+        drawn = {} if self.actions.buffer is None else {"drawn actions": self.actions.buffer}
+        return {**self.states.buffers, **drawn}
 
     def expand(self, tree: Tree, node: int) -> np.ndarray:
         """Returns what the kernel adds as node ``node``: ``[B, 3 + W]``, see `planners.tree_kernel.advance`."""
@@ -156,6 +168,10 @@ class ChanceSteps:
         self.afterstates: StateBuffer | None = None
         self.actions = _Actions(counts, self.root, self._rows, num_nodes)
         self._values = np.zeros((self._rows, 3 + self.num_edges))
+
+    def root_actions(self) -> Tensor | None:
+        """Returns the actions ``[B, A, *action]`` of a Box at the roots."""
+        return self.actions.at_roots()
 
     def expand(self, tree: Tree, node: int) -> np.ndarray:
         """Returns what the kernel adds as node ``node``: ``[B, 3 + W]``, see `planners.tree_kernel.advance`."""

@@ -152,6 +152,9 @@ class FusedSteps:
         self.num_edges = logits.shape[1]
         self._places = self._actions = torch.empty(0)
 
+    def root_actions(self) -> None:
+        """There are none but those of the Discrete space."""
+
     def watch(self, tree: Tree) -> None:
         """Looks at the leaves of ``tree`` from now on."""
         self._places, self._actions = torch.from_numpy(tree.leaves).unbind()

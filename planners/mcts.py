@@ -34,10 +34,13 @@ from planners.model_faces import ChanceModel, CountedModel, MaskedModel, Sampled
 from planners.search_result import SearchResult, SearchStatistics, summarise
 from planners.tree import Tree, empty_tree
 from planners.tree_kernel import advance, begin, plant
+from planners.tree_reuse import Carried, keep_subtrees, most_visits, take_up
 
 __all__ = ["EvaluateFn", "LeafFunctions", "ProposeFn", "SearchResult", "mcts"]
 
 _NO_HORIZON = 2**31
+
+_NETWORKS = (LatentNetwork, FusedNetwork)
 
 Expansion = Steps | ChanceSteps | FusedSteps
 
@@ -70,6 +73,7 @@ def mcts(
     functions: LeafFunctions | None = None,
     invalid_actions: Tensor | None = None,
     noise: Tensor | None = None,
+    warm_start: Carried | None = None,
 ) -> SearchResult:
     """Searches from each row of ``state`` ``[B, ...]``; rows share nothing but the generator.
 
@@ -83,6 +87,7 @@ def mcts(
         functions: all that can be asked of a network.
         invalid_actions: True ``[B, A]`` for the roots' actions that must not be taken; None for what the model says.
         noise: ``[B, A]`` in place of the drawn Dirichlet or, with Gumbel, Gumbel noise; None to draw.
+        warm_start: the trees that the plan of the step before kept.
 
     Raises:
         InputError: an action space that cannot be served, a model without rewards, a state that cannot be copied,
@@ -93,22 +98,33 @@ def mcts(
     functions = _joined(functions, evaluate_fn, model)
     rows = require_plannable(model, state)
     counted = CountedModel(model)
-    expansion = _expansion(model, counted, state, config, generator, functions)
-    root = expansion.root
-    actions = root.logits.shape[1]
-    tree = empty_tree(rows, config.num_simulations + 1, expansion.num_edges, config, expansion.has_chance)
+    room = config.num_simulations if config.reuse else 1
+    expansion = _expansion(model, counted, state, config, generator, functions, room + config.num_simulations)
+    root, actions = expansion.root, expansion.root.logits.shape[1]
+    most = 1 if warm_start is None else most_visits(warm_start)
+    tree = empty_tree(
+        rows, room + config.num_simulations, expansion.num_edges, config, expansion.has_chance,
+        most + config.num_simulations,
+    )  # fmt: skip
     plant(tree.edges, tree.nodes, root.logits, root.value)
+    carried = np.zeros(rows, np.int64)
+    if config.reuse and warm_start is not None and isinstance(expansion, Steps):
+        carried = take_up(warm_start, state, config.reuse_tolerance, tree, expansion.buffers())
     begin(
         *tree, _first_actions(rows, actions, config, generator), _noise(noise, rows, actions, config, generator),
         config.dirichlet_fraction, _invalid(invalid_actions, rows, actions), config.num_considered,
     )  # fmt: skip
-    simulations = _simulate(tree, expansion, config, 1, started)
+    simulations = _simulate(tree, expansion, config, room, started)
+    last = room + simulations - 1
 
     def statistics(counts: Tensor, depths: Tensor, means: Tensor) -> SearchStatistics:
-        carried, seconds = torch.zeros_like(counts), time.perf_counter() - started
-        return SearchStatistics(simulations, counts, depths, means, counted.calls, counted.steps, carried, seconds)
+        seconds, kept = time.perf_counter() - started, torch.from_numpy(carried)
+        return SearchStatistics(simulations, counts, depths, means, counted.calls, counted.steps, kept, seconds)
 
-    return summarise(tree, model.spec, root.actions, actions, simulations, statistics, model.device)
+    found, index = summarise(tree, model.spec, expansion.root_actions(), actions, last, statistics, model.device)
+    if not config.reuse or not isinstance(expansion, Steps):
+        return found
+    return replace(found, warm_start=keep_subtrees(tree, index, expansion.buffers(), room))
 
 
 def _joined(functions: LeafFunctions | None, evaluate_fn: EvaluateFn | None, model: WorldModel) -> LeafFunctions:
@@ -130,12 +146,16 @@ def _expansion(
     config: MCTSConfig,
     generator: torch.Generator | None,
     functions: LeafFunctions,
+    num_nodes: int,
 ) -> Expansion:
-    num_nodes = config.num_simulations + 1
+    by_rollouts = functions.evaluate is None and functions.propose is None
+    if config.reuse and by_rollouts and config.horizon_from == "root" and not isinstance(model, _NETWORKS):
+        raise InputError("expected horizon_from to be 'leaf' where trees are reused: rollouts to a horizon from the "
+                         "root are worth something else one step later")  # fmt: skip
     fused = _fused(model, config, functions)
     if fused is not None:
         return FusedSteps(fused, counted, state, config.discount, num_nodes)
-    if isinstance(model, LatentNetwork | FusedNetwork) and functions.evaluate is None:
+    if isinstance(model, _NETWORKS) and functions.evaluate is None:
         network = model if isinstance(model, LatentNetwork) else model.network
         functions = replace(functions, evaluate=network.evaluate)
     mask = model if isinstance(model, MaskedModel) else None
@@ -153,7 +173,7 @@ def _expansion(
 
 def _fused(model: WorldModel, config: MCTSConfig, functions: LeafFunctions) -> FusedNetwork | None:
     """Returns the network to search on without detours, where model and settings allow that."""
-    if not config.fused or config.hold > 1 or functions != LeafFunctions():
+    if not config.fused or config.reuse or config.hold > 1 or functions != LeafFunctions():
         return None
     if isinstance(model, LatentNetwork) and FusedNetwork.fits(model):
         return FusedNetwork(model)

@@ -75,8 +75,8 @@ def summarise(
     last_node: int,
     statistics: Callable[[Tensor, Tensor, Tensor], SearchStatistics],
     device: torch.device,
-) -> SearchResult:
-    """Returns what searches found out, of trees that end with ``last_node``.
+) -> tuple[SearchResult, np.ndarray]:
+    """Returns what searches found out, of trees that end with ``last_node``, and the action ``[B]``, counted from 0.
 
     ``statistics`` gets the number of nodes, the greatest and the mean depth of each.
     """
@@ -93,7 +93,7 @@ def summarise(
         action = best + int(spec.action_space.start)  # type: ignore[attr-defined]
     else:
         action = sampled_actions[torch.arange(rows, device=device), best]
-    return SearchResult(
+    found = SearchResult(
         action=action,
         value=torch.from_numpy(tree.nodes["value"][:, 0].astype(np.float32)).to(device),
         visits=torch.from_numpy(visits).to(device),
@@ -103,3 +103,4 @@ def summarise(
         tree=tree,
         statistics=statistics(*map(torch.from_numpy, (counts, depths, means))),
     )
+    return found, index

@@ -83,9 +83,14 @@ class Tree(NamedTuple):
     rules: np.ndarray
 
 
-def empty_tree(rows: int, num_nodes: int, num_edges: int, config: MCTSConfig, has_chance: bool) -> Tree:
-    """Returns trees of ``num_nodes`` nodes a root, without even the root; nodes are filled when they are added."""
-    visits = np.arange(num_nodes + 2)
+def empty_tree(
+    rows: int, num_nodes: int, num_edges: int, config: MCTSConfig, has_chance: bool, max_visits: int
+) -> Tree:
+    """Returns trees of ``num_nodes`` nodes a root, without even the root; nodes are filled when they are added.
+
+    ``max_visits`` is how often a node can be visited.
+    """
+    visits = np.arange(max_visits + 2)
     grown = config.pb_c_init + np.log((visits + config.pb_c_base + 1) / config.pb_c_base)
     return Tree(
         edges=np.empty((rows, num_nodes, num_edges), EDGE),

@@ -90,6 +90,9 @@ def begin(
         root = roots[row]
         root.first, root.low, root.high, root.num_considered = first[row], np.inf, -np.inf, 0
         gumbel = rules[0].select == GUMBEL
+        if not nodes[row, 0].is_open:  # a leaf of the search before
+            _open(edges, row, 0)
+            nodes[row, 0].is_open = 1
         if len(noise) > 0 and not gumbel:
             _mix(edges, row, noise, fraction)
         if len(invalid) > 0:
