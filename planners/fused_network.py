@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from envs.errors import InputError
 from envs.world_model import Imagined, ModelState
+from planners.compiled_network import ACTIVATIONS, FEW_ROWS, LAYER, step_rows
 from planners.latent_network import LatentNetwork
 from planners.leaf_values import Evaluated
 from planners.model_faces import CountedModel
@@ -36,6 +37,7 @@ _Layer = tuple[Tensor, Tensor]
 class _Workspace:
     """Buffers for ``B`` roots and ``K`` nodes: latent states of all and of each, and what a step passes through."""
 
+    whole: np.ndarray
     flat: Tensor
     latents: list[Tensor]
     parents: Tensor
@@ -72,7 +74,24 @@ class FusedNetwork:
             weight, bias = self._heads[0]
             self._folded = [(last[0] @ weight, last[1] @ weight + bias), *self._heads[1:]]
         self._discount = 1.0
+        self._fill_compiled()
         self._workspaces: dict[tuple[int, int], _Workspace] = {}
+
+    def _fill_compiled(self) -> None:
+        """Lays all numbers out in one vector, for `planners.compiled_network`."""
+        dynamics = [(self._from_latent, torch.zeros(self._of_action.shape[1])), *self._between, self._last]
+        chain = [*dynamics, *self._folded]
+        self._layers, parts, at = np.zeros(len(chain), LAYER), list[Tensor](), 0
+        for index, (weight, bias) in enumerate(chain):
+            reads = (
+                index - 2 if index == len(dynamics) else index - 1
+            )  # the heads read what the last dynamics layer does
+            self._layers[index] = (at, at + weight.numel(), *weight.shape, reads)
+            parts += [weight.reshape(-1), bias]
+            at += weight.numel() + len(bias)
+        self._numbers = torch.cat(parts).numpy()
+        self._num_dynamics, self._compiled_actions = len(dynamics), self._of_action.numpy()
+        self._scratch = np.zeros((len(chain), max(len(bias) for _, bias in chain)), np.float32)
 
     @staticmethod
     def fits(network: LatentNetwork) -> bool:
@@ -94,6 +113,7 @@ class FusedNetwork:
         self._discount = discount
         if not self.has_ends:
             self._folded[-1][1][1] = discount
+            self._numbers[self._layers[-1]["bias"] + 1] = discount
 
     def workspace(self, rows: int, num_nodes: int) -> _Workspace:
         """Returns the buffers for so many roots and nodes; those of the last sizes asked for are kept."""
@@ -103,8 +123,8 @@ class FusedNetwork:
             hidden += [torch.zeros(rows, len(bias)) for _, bias in self._between]
             heads = [torch.zeros(rows, len(bias)) for _, bias in self._folded]
             made = _Workspace(
-                latents.view(num_nodes * rows, -1), list(latents.unbind()), torch.zeros(rows, self.latent_size),
-                hidden, heads, heads[-1][:, 1], heads[-1].numpy(),
+                latents.numpy(), latents.view(num_nodes * rows, -1), list(latents.unbind()),
+                torch.zeros(rows, self.latent_size), hidden, heads, heads[-1][:, 1], heads[-1].numpy(),
             )  # fmt: skip
             self._workspaces = {(rows, num_nodes): made}
         return self._workspaces[rows, num_nodes]
@@ -129,6 +149,15 @@ class FusedNetwork:
         if self.has_ends:
             goes_on = work.goes_on.sigmoid_()
             goes_on.mul_(goes_on >= 0.5).mul_(self._discount)
+        return work.values
+
+    def expand_few(self, work: _Workspace, leaves: np.ndarray, node: int) -> np.ndarray:
+        """Does what `expand` does, without torch: faster for few rows."""
+        step_rows(
+            work.whole, leaves, self._compiled_actions, self._numbers, self._layers,
+            ACTIVATIONS[self.network.activation], self._num_dynamics, self._scratch, work.values, node,
+            self._discount, self.has_ends,
+        )  # fmt: skip
         return work.values
 
     def _through(self, layers: list[_Layer], given: Tensor, results: list[Tensor]) -> None:
@@ -161,8 +190,9 @@ class FusedSteps:
 
     def expand(self, tree: Tree, node: int) -> np.ndarray:
         """Returns what the kernel adds as node ``node``: ``[B, 3 + A]``."""
-        del tree
         self._counted.count(self._rows)
+        if self._rows <= FEW_ROWS:
+            return self._fused.expand_few(self._work, tree.leaves, node)
         return self._fused.expand(self._work, self._places, self._actions, node)
 
 

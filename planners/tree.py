@@ -7,6 +7,7 @@ Shape legend: ``B`` roots, ``K`` nodes a root (node 0 is the root), ``W`` edges 
 outcomes where there are more of these; ``A`` number of actions.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -90,21 +91,31 @@ def empty_tree(
 
     ``max_visits`` is how often a node can be visited.
     """
-    visits = np.arange(max_visits + 2)
-    grown = config.pb_c_init + np.log((visits + config.pb_c_base + 1) / config.pb_c_base)
+    growth, inverse, considered, rules = _tables(config, num_edges, max_visits, has_chance)
     return Tree(
         edges=np.empty((rows, num_nodes, num_edges), EDGE),
         nodes=np.zeros((rows, num_nodes), NODE),
         roots=np.zeros(rows, ROOT),
         leaves=np.zeros((2, rows), np.int64),
         active=np.zeros(rows, np.int32),
-        growth=grown * np.sqrt(visits),
-        inverse=1 / np.maximum(visits, 1),
-        considered=considered_visits(num_edges, config),
+        growth=growth,
+        inverse=inverse,
+        considered=considered,
         bonus=np.zeros((rows, num_edges)),
         scratch=np.zeros((1, num_edges)),
-        rules=_rules(config, has_chance),
+        rules=rules,
     )
+
+
+@lru_cache(maxsize=64)
+def _tables(
+    config: MCTSConfig, num_edges: int, max_visits: int, has_chance: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what depends on settings and sizes alone and is only read: growth, inverse, considered, rules."""
+    visits = np.arange(max_visits + 2)
+    grown = config.pb_c_init + np.log((visits + config.pb_c_base + 1) / config.pb_c_base)
+    considered = considered_visits(num_edges, config)
+    return grown * np.sqrt(visits), 1 / np.maximum(visits, 1), considered, _rules(config, has_chance)
 
 
 def _rules(config: MCTSConfig, has_chance: bool) -> np.ndarray:

@@ -53,6 +53,10 @@ def test_one_step_equals_the_network_s(shape: dict[str, Any], rows: int) -> None
     columns = [step.reward, 0.9 * goes_on, network.evaluate(step.state)[1]]
     expected = torch.cat([torch.stack(columns, dim=1), network.evaluate(step.state)[0]], dim=1).detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    torch_result, latents = found.copy(), work.latents[2].clone()
+    few = fused.expand_few(work, np.stack([np.arange(rows), actions.numpy()]), 2)
+    np.testing.assert_allclose(few, torch_result, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(work.latents[2].numpy(), latents.numpy(), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(work.latents[2].numpy(), step.state["latent"].detach().numpy(), rtol=1e-4, atol=1e-4)
     if network.end_head is not None and rows > 1:
         assert 0 < (found[:, 1] == 0).sum() < rows
@@ -60,9 +64,10 @@ def test_one_step_equals_the_network_s(shape: dict[str, Any], rows: int) -> None
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("select", ["puct", "gumbel"])
-def test_searches_equal_eager_ones(shape: dict[str, Any], select: Any) -> None:
+@pytest.mark.parametrize("rows", [3, 9])
+def test_searches_equal_eager_ones(shape: dict[str, Any], select: Any, rows: int) -> None:
     network = make_network(1, **shape)
-    state = {"latent": network.encode(torch.randn(9, 5))["latent"].detach()}
+    state = {"latent": network.encode(torch.randn(rows, 5))["latent"].detach()}
     config = MCTSConfig(num_simulations=40, select=select, dirichlet_fraction=0.2)
     results = [
         mcts(model, state, settings, torch.Generator().manual_seed(3))
@@ -77,7 +82,7 @@ def test_searches_equal_eager_ones(shape: dict[str, Any], select: Any) -> None:
         assert torch.equal(one.visits, results[0].visits)
         assert torch.equal(one.action, results[0].action)
         torch.testing.assert_close(one.value, results[0].value, rtol=1e-4, atol=1e-4)
-        assert one.statistics.model_steps == 40 * 9
+        assert one.statistics.model_steps == 40 * rows
     assert results[0].action.min() >= 2
     again = mcts(results_model := FusedNetwork(network), state, config, torch.Generator().manual_seed(3))
     mcts(results_model, {"latent": -state["latent"]}, config)
