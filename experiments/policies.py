@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from envs.errors import InputError, unknown_name
 from envs.policy import Policy, RandomPolicy
-from envs.spec import spec_of
+from envs.spec import make_real, spec_of
 from planners.configs import PlannerConfig
+
+if TYPE_CHECKING:
+    from envs.world_model import WorldModel
 
 
 def is_artifact(name: str) -> bool:
@@ -54,11 +58,22 @@ def _planner(env_id: str, config: PlannerConfig, model: Path | None) -> Policy:
     from planners.planner_policy import PlannerPolicy, make_planner
 
     if model is None:
-        from planners.simulator import SimulatorModel
-
-        return PlannerPolicy(SimulatorModel(env_id), make_planner(config))
+        return PlannerPolicy(_true_model(env_id), make_planner(config))
     from worldmodels.saving import load_model
 
     loaded = load_model(model)
     spec_of(env_id).require_same(loaded.spec, "the environment", "the world model")
     return PlannerPolicy(loaded, make_planner(config))
+
+
+def _true_model(env_id: str) -> "WorldModel":
+    """Returns the exact model of a real environment: its table where it tells one, else the simulator."""
+    from planners.simulator import SimulatorModel
+    from planners.tabular_model import has_table, toy_text_model
+
+    env = make_real(env_id)
+    try:
+        told = has_table(env)
+    finally:
+        env.close()
+    return toy_text_model(env_id) if told else SimulatorModel(env_id)

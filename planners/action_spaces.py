@@ -14,7 +14,7 @@ from envs.spec import EnvSpec
 _SERVED = {
     "random_shooting": ("Discrete", "bounded Box"),
     "cem": ("Discrete", "bounded Box"),
-    "mcts": ("Discrete",),
+    "mcts": ("Discrete", "bounded Box"),
 }
 
 

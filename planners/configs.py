@@ -77,26 +77,46 @@ class CEMConfig:
 
 @dataclass(frozen=True)
 class MCTSConfig:
-    """Monte Carlo tree search with PUCT; Discrete actions."""
+    """Monte Carlo tree search; Discrete actions, and bounded Box actions by sampling some at every node."""
 
     num_simulations: int = 32
     """Leaves added to each tree, at least 1."""
+    milliseconds: float | None = None
+    """Time after which a search ends, though not before its first simulation, above 0; None for no limit."""
+    select: Literal["puct", "uct", "gumbel"] = "puct"
+    """How actions are chosen in the tree: by PUCT (MuZero), by UCB1 (UCT), or as in Gumbel MuZero."""
+    backup: Literal["mean", "best"] = "mean"
+    """A node is worth the mean of its simulations, or its best visited action (chance: the mean by probability)."""
     hold: int = 1
     """Steps for which the action of each edge is held, at least 1."""
     horizon: int = 10
-    """Steps from the root that the default evaluation looks ahead, tree and rollout together, at least 1."""
+    """Steps that the default evaluation looks ahead, at least 1."""
+    horizon_from: Literal["root", "leaf"] = "root"
+    """Where the horizon begins: at the root, tree and rollout together, or at each leaf."""
     num_rollouts: int = 4
     """Rollouts for each leaf of the default evaluation, at least 1."""
     rollout_hold: int = 5
     """Steps for which each action of a rollout is held, at least 1."""
     discount: float = 0.997
-    """Discount for each step, in (0, 1]."""
+    """Discount for each step, in (0, 1]; in [-1, 0) where two players take turns and one gains what the other loses."""
     pb_c_init: float = 1.25
     """Weight of exploration (PUCT, MuZero's c1), at least 0."""
     pb_c_base: float = 19652.0
     """Visits at which exploration starts to weigh more (MuZero's c2), above 0."""
+    uct_c: float = 1.41
+    """Weight of exploration (UCT), at least 0."""
+    num_considered: int = 16
+    """Actions that Gumbel's sequential halving begins with, at most, at least 1."""
+    gumbel_scale: float = 1.0
+    """Scale of the Gumbel noise at the root, at least 0; 0 to act greedily."""
+    visit_offset: float = 50.0
+    """Gumbel: added to the visits of the most visited action to weigh values against logits, at least 0."""
+    value_scale: float = 0.1
+    """Gumbel: weight of values scaled to [0, 1] against logits, at least 0 (1 for board games)."""
     normalise: Literal["tree", "siblings"] = "tree"
     """Values are scaled to [0, 1] between the extremes of the whole tree, or of a node and its visited children."""
+    resolution: float = 1e-5
+    """Values closer than this, relative to their size, are equal, at least 0: rounding is no advantage."""
     random_ties: bool = True
     """Among equally good actions each root prefers one by lot; without this, the first."""
     dirichlet_fraction: float = 0.0
@@ -105,16 +125,55 @@ class MCTSConfig:
     """Concentration of that noise, above 0."""
     stochastic_model: bool = False
     """Draw the model's outcomes instead of taking the most likely ones."""
+    num_outcomes: int = 1
+    """Draws of each action's outcome that a stochastic model's chance nodes have; 1 for no chance nodes."""
+    num_sampled_actions: int = 20
+    """Actions drawn at every node of a Box, at least 2."""
+    fused: bool = True
+    """Search on small networks (`planners.latent_network`) with fused inference; without it, as on every model."""
+    reuse: bool = False
+    """Go on with the tree below the action taken, where the next state is the one that the tree expected.
+
+    As many nodes are kept as there are simulations; these come on top. The default evaluation must look ahead from each
+    leaf (``horizon_from``)."""
+    reuse_tolerance: float = 0.0
+    """How far the next state may lie from the expected one, at least 0; 0 for bit for bit."""
 
     def __post_init__(self) -> None:
-        for name in ("num_simulations", "hold", "horizon", "num_rollouts", "rollout_hold"):
+        for name in ("num_simulations", "hold", "horizon", "num_rollouts", "rollout_hold", "num_considered"):
             require(getattr(self, name) >= 1, name, "of at least 1", getattr(self, name))
-        require(0 < self.discount <= 1, "discount", "in (0, 1]", self.discount)
-        require(0 <= self.pb_c_init < math.inf, "pb_c_init", "of at least 0", self.pb_c_init)
+        for name in ("pb_c_init", "uct_c", "gumbel_scale", "visit_offset", "value_scale", "resolution"):
+            require(0 <= getattr(self, name) < math.inf, name, "of at least 0", getattr(self, name))
+        require(self.milliseconds is None or self.milliseconds > 0, "milliseconds", "above 0", self.milliseconds)
+        require(0 < abs(self.discount) <= 1, "discount", "in (0, 1] or [-1, 0)", self.discount)
         require(0 < self.pb_c_base < math.inf, "pb_c_base", "above 0", self.pb_c_base)
-        require(self.normalise in ("tree", "siblings"), "normalise", "to be 'tree' or 'siblings'", self.normalise)
         require(0 <= self.dirichlet_fraction <= 1, "dirichlet_fraction", "in [0, 1]", self.dirichlet_fraction)
         require(0 < self.dirichlet_alpha < math.inf, "dirichlet_alpha", "above 0", self.dirichlet_alpha)
+        require(self.num_outcomes >= 1, "num_outcomes", "of at least 1", self.num_outcomes)
+        require(self.num_sampled_actions >= 2, "num_sampled_actions", "of at least 2", self.num_sampled_actions)
+        require(0 <= self.reuse_tolerance < math.inf, "reuse_tolerance", "of at least 0", self.reuse_tolerance)
+        self._require_names()
+        self._require_fit()
+
+    def _require_names(self) -> None:
+        known = {
+            "select": ("puct", "uct", "gumbel"),
+            "backup": ("mean", "best"),
+            "normalise": ("tree", "siblings"),
+            "horizon_from": ("root", "leaf"),
+        }
+        for name, choices in known.items():
+            expected = f"to be {' or '.join(map(repr, choices))}"
+            require(getattr(self, name) in choices, name, expected, getattr(self, name))
+
+    def _require_fit(self) -> None:
+        """What no setting can do alone."""
+        taking_turns = self.discount < 0
+        require(self.hold == 1 or not taking_turns, "hold", "of 1 where two players take turns", self.hold)
+        require(not (self.reuse and self.stochastic_model), "reuse", "off with a stochastic model", self.reuse)
+        for name, wanted in (("milliseconds", self.milliseconds), ("reuse", self.reuse)):
+            planned = self.select != "gumbel" or not wanted
+            require(planned, name, "off with Gumbel, whose sequential halving plans all simulations at first", wanted)
 
 
 PlannerConfig = RandomShootingConfig | CEMConfig | MCTSConfig

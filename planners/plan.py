@@ -12,6 +12,9 @@ from torch import Tensor
 
 from envs.world_model import ModelState, WorldModel
 
+WarmStart = Tensor | dict[str, Tensor]
+"""What a planner keeps from one step of an episode to the next, each tensor ``[B, ...]``."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -26,7 +29,7 @@ class Plan:
 
     action: Tensor
     value: Tensor
-    warm_start: Tensor | None = None
+    warm_start: WarmStart | None = None
 
 
 ValueFn = Callable[[ModelState], Tensor]
@@ -37,5 +40,5 @@ class Planner(Protocol):
     """A planner whose settings are bound already."""
 
     def __call__(
-        self, model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: Tensor | None
+        self, model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: WarmStart | None
     ) -> Plan: ...

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from envs.errors import InputError
 from envs.world_model import ModelState, WorldModel
 from planners.cem import cem
 from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
 from planners.mcts import EvaluateFn, mcts
-from planners.plan import Plan, Planner, ValueFn
+from planners.plan import Plan, Planner, ValueFn, WarmStart
 from planners.random_shooting import random_shooting
 
 
@@ -36,15 +35,17 @@ def make_planner(
         raise InputError("expected evaluate_fn for MCTS only, and value_fn for trajectory planners only, got the other")
 
     def plan(
-        model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: Tensor | None
+        model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: WarmStart | None
     ) -> Plan:
+        if isinstance(config, MCTSConfig):
+            kept = warm_start if isinstance(warm_start, dict) else None
+            return mcts(model, state, config, generator, evaluate_fn, warm_start=kept)
+        assert not isinstance(warm_start, dict)
         match config:
             case RandomShootingConfig():
                 return random_shooting(model, state, config, generator, warm_start, value_fn)
             case CEMConfig():
                 return cem(model, state, config, generator, warm_start, value_fn)
-            case MCTSConfig():
-                return mcts(model, state, config, generator, evaluate_fn)
 
     return plan
 

@@ -1,204 +1,127 @@
-"""The search tree of many independent roots, as arrays that one numba call a simulation works on.
+"""The search tree of many independent roots, as arrays that `planners.tree_kernel` works on, once a simulation.
 
-PUCT as in MuZero (Schrittwieser et al. 2020, arXiv 1911.08265, appendix B), with the constants and the counting of
-mctx: a node has one visit when it is added. Unvisited actions score the lowest value, so nothing divides by zero.
+A node has one visit when it is added, as in mctx. What a node's actions lead to lies in its edges: a decision node has
+one edge an action, a chance node one an outcome.
 
-Shape legend: ``B`` roots, ``S`` simulations, ``K = S + 1`` nodes a root (node 0 is the root, simulation i adds node
-i + 1), ``A`` number of actions.
+Shape legend: ``B`` roots, ``K`` nodes a root (node 0 is the root), ``W`` edges a node: the number of actions, or of
+outcomes where there are more of these; ``A`` number of actions.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
-NOT_ADDED = -1
-"""Child of an action that was never taken, and leaf of a path that ends in such an action."""
+from planners.configs import MCTSConfig
+from planners.sequential_halving import considered_visits
+from planners.tree_kernel import SELECTIONS
 
-RESOLUTION = 1e-5
-"""Values closer than this, relative to their size, are equal: float32 rounding must not look like an advantage."""
+EDGE = np.dtype([("child", "i4"), ("visits", "i4"), ("prior", "f8"), ("value", "f8")], align=True)
+"""What an action or outcome leads to: node or `NOT_ADDED`; visits; its probability, or `MASKED` where it is not
+allowed (before its node is first selected from: a logit); reward plus discounted value of what follows."""
+
+NODE = np.dtype(
+    [
+        ("parent", "i4"), ("action", "i4"), ("visits", "i4"), ("depth", "i4"), ("is_chance", "i4"), ("is_open", "i4"),
+        ("value", "f8"), ("own_value", "f8"), ("reward", "f8"), ("discount", "f8"),
+    ],
+    align=True,
+)  # fmt: skip
+"""Node above and the edge from it; visits; actions from the root; 1 for a chance node; 1 once its edges hold
+probabilities; value, and the one that it was evaluated with; reward and discount of the step into it. A discount of 0
+tells that the step ended the episode, a reward of -inf that the model imagined no finite numbers: such a step is never
+taken again and counts nowhere."""
+
+ROOT = np.dtype(
+    [
+        ("first", "i4"), ("num_considered", "i4"), ("leaf", "i4"), ("leaf_parent", "i4"), ("leaf_action", "i4"),
+        ("at", "i4"), ("worth", "f8"), ("low", "f8"), ("high", "f8"),
+    ],
+    align=True,
+)  # fmt: skip
+"""Action that wins among equals; number of actions that sequential halving begins with; what the current simulation
+leads to: the edge, and the node where that is known to end the episode and nothing is added (else `NOT_ADDED`); where
+the backing up is, and with what; lowest and highest value of any action taken so far."""
+
+RULES = np.dtype(
+    [
+        ("select", "i4"), ("by_siblings", "i4"), ("best", "i4"), ("has_chance", "i4"), ("resolution", "f8"),
+        ("uct_c", "f8"), ("visit_offset", "f8"), ("value_scale", "f8"),
+    ],
+    align=True,
+)  # fmt: skip
+"""Settings of the search: see `planners.configs.MCTSConfig`."""
 
 
 class Tree(NamedTuple):
-    """The state of ``B`` searches.
+    """The state of ``B`` searches, in the order in which the kernel takes it.
 
     Attributes:
-        children: node ``[B, K, A]`` int32 that each action leads to, or `NOT_ADDED`.
-        parent: node ``[B, K]`` int32 above each node.
-        visits: ``[B, K]`` int32.
-        value: mean return ``[B, K]`` float64 from each node on.
-        reward: ``[B, K]`` float64 of the step into each node; -inf where the model imagined no finite numbers. Such a
-            step is never taken again and counts nowhere.
-        discount: ``[B, K]`` float64 of the step into each node; 0 where that step ended the episode.
-        prior: ``[B, K, A]`` float64.
-        depth: edges ``[B, K]`` int32 from the root.
-        first: action ``[B]`` int64 at which the search for the best one begins: it wins among equals.
-        extremes: lowest and highest value ``[B, 2]`` float64 of any action taken so far.
-        leaf_parent: node ``[B]`` int64 that the current simulation steps from.
-        leaf_action: action ``[B]`` int64, counted from 0, that it takes there.
-        leaf: node ``[B]`` int64 that this leads to where that is known to end the episode, and nothing is added; else
-            `NOT_ADDED`.
+        edges: ``[B, K, W]`` of `EDGE`.
+        nodes: ``[B, K]`` of `NODE`.
+        roots: ``[B]`` of `ROOT`.
+        leaves: ``[2, B]`` int64: where the state lies that each simulation steps from (node times B plus row), and the
+            action or outcome that it takes there, counted from 0.
+        active: ``[B]`` int32, rows that are still being walked.
+        growth: weight of exploration ``[V]`` after so many visits of a node (PUCT).
+        inverse: ``[V]``, 1 over the number of visits.
+        considered: ``[A + 1, S]`` int32, visits that sequential halving considers next.
+        bonus: Gumbel noise plus logits of the root's actions ``[B, W]``.
+        scratch: ``[1, W]``.
+        rules: ``[1]`` of `RULES`.
     """
 
-    children: np.ndarray
-    parent: np.ndarray
-    visits: np.ndarray
-    value: np.ndarray
-    reward: np.ndarray
-    discount: np.ndarray
-    prior: np.ndarray
-    depth: np.ndarray
-    first: np.ndarray
-    extremes: np.ndarray
-    leaf_parent: np.ndarray
-    leaf_action: np.ndarray
-    leaf: np.ndarray
+    edges: np.ndarray
+    nodes: np.ndarray
+    roots: np.ndarray
+    leaves: np.ndarray
+    active: np.ndarray
+    growth: np.ndarray
+    inverse: np.ndarray
+    considered: np.ndarray
+    bonus: np.ndarray
+    scratch: np.ndarray
+    rules: np.ndarray
 
 
-class Selection(NamedTuple):
-    """Settings of PUCT: see `planners.configs.MCTSConfig`."""
-
-    pb_c_init: float
-    pb_c_base: float
-    by_siblings: bool
-
-
-def new_tree(
-    prior: np.ndarray, value: np.ndarray, first: np.ndarray, num_simulations: int, selection: Selection
+def empty_tree(
+    rows: int, num_nodes: int, num_edges: int, config: MCTSConfig, has_chance: bool, max_visits: int
 ) -> Tree:
-    """Returns trees of roots with ``prior`` ``[B, A]`` and ``value`` ``[B]``, the first leaves selected."""
-    rows, num_actions = prior.shape
-    nodes = num_simulations + 1
-    tree = Tree(
-        children=np.full((rows, nodes, num_actions), NOT_ADDED, np.int32),
-        parent=np.full((rows, nodes), NOT_ADDED, np.int32),
-        visits=np.zeros((rows, nodes), np.int32),
-        value=np.zeros((rows, nodes)),
-        reward=np.zeros((rows, nodes)),
-        discount=np.zeros((rows, nodes)),
-        prior=np.zeros((rows, nodes, num_actions)),
-        depth=np.zeros((rows, nodes), np.int32),
-        first=first,
-        extremes=np.tile([np.inf, -np.inf], (rows, 1)),
-        leaf_parent=np.zeros(rows, np.int64),
-        leaf_action=np.zeros(rows, np.int64),
-        leaf=np.full(rows, NOT_ADDED, np.int64),
-    )
-    tree.prior[:, 0], tree.value[:, 0], tree.visits[:, 0] = prior, np.where(np.isfinite(value), value, 0.0), 1
-    select_leaves(tree, selection)
-    return tree
+    """Returns trees of ``num_nodes`` nodes a root, without even the root; nodes are filled when they are added.
 
-
-@njit(cache=True)
-def advance(
-    tree: Tree,
-    simulation: int,
-    reward: np.ndarray,
-    discount: np.ndarray,
-    prior: np.ndarray,
-    value: np.ndarray,
-    selection: Selection,
-) -> None:
-    """Adds and backs up the leaves of simulation ``simulation``, then selects those of the next.
-
-    Args:
-        tree: changed in place.
-        simulation: counted from 0.
-        reward: ``[B]`` of the step into the leaf.
-        discount: ``[B]`` of that step, 0 where it ended the episode.
-        prior: ``[B, A]`` at the leaf.
-        value: ``[B]`` of the leaf.
-        selection: settings of PUCT.
+    ``max_visits`` is how often a node can be visited.
     """
-    for row in range(len(reward)):
-        node = tree.leaf[row]
-        if node == NOT_ADDED:
-            node = simulation + 1
-            _add(tree, row, node, reward[row], discount[row], value[row])
-            tree.prior[row, node] = prior[row]
-        _back_up(tree, row, node)
-        _select(tree, row, selection)
+    growth, inverse, considered, rules = _tables(config, num_edges, max_visits, has_chance)
+    return Tree(
+        edges=np.empty((rows, num_nodes, num_edges), EDGE),
+        nodes=np.zeros((rows, num_nodes), NODE),
+        roots=np.zeros(rows, ROOT),
+        leaves=np.zeros((2, rows), np.int64),
+        active=np.zeros(rows, np.int32),
+        growth=growth,
+        inverse=inverse,
+        considered=considered,
+        bonus=np.zeros((rows, num_edges)),
+        scratch=np.zeros((1, num_edges)),
+        rules=rules,
+    )
 
 
-@njit(cache=True)
-def select_leaves(tree: Tree, selection: Selection) -> None:
-    """Selects the leaf of every root."""
-    for row in range(len(tree.leaf)):
-        _select(tree, row, selection)
+@lru_cache(maxsize=64)
+def _tables(
+    config: MCTSConfig, num_edges: int, max_visits: int, has_chance: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns what depends on settings and sizes alone and is only read: growth, inverse, considered, rules."""
+    visits = np.arange(max_visits + 2)
+    grown = config.pb_c_init + np.log((visits + config.pb_c_base + 1) / config.pb_c_base)
+    considered = considered_visits(num_edges, config)
+    return grown * np.sqrt(visits), 1 / np.maximum(visits, 1), considered, _rules(config, has_chance)
 
 
-@njit(cache=True)
-def _add(tree: Tree, row: int, node: int, reward: float, discount: float, value: float) -> None:
-    tree.children[row, tree.leaf_parent[row], tree.leaf_action[row]] = node
-    tree.parent[row, node] = tree.leaf_parent[row]
-    if not (np.isfinite(reward) and (discount == 0.0 or np.isfinite(discount * value))):
-        reward, discount = -np.inf, 0.0
-    tree.depth[row, node] = tree.depth[row, tree.leaf_parent[row]] + 1
-    tree.reward[row, node] = reward
-    tree.discount[row, node] = discount
-    tree.value[row, node] = value if discount > 0 else 0.0
-
-
-@njit(cache=True)
-def _back_up(tree: Tree, row: int, node: int) -> None:
-    if tree.reward[row, node] == -np.inf:
-        return
-    value = tree.value[row, node]
-    tree.visits[row, node] += 1
-    while node != 0:
-        action_value = tree.reward[row, node] + tree.discount[row, node] * tree.value[row, node]
-        tree.extremes[row, 0] = min(tree.extremes[row, 0], action_value)
-        tree.extremes[row, 1] = max(tree.extremes[row, 1], action_value)
-        value = tree.reward[row, node] + tree.discount[row, node] * value
-        node = tree.parent[row, node]
-        tree.visits[row, node] += 1
-        tree.value[row, node] += (value - tree.value[row, node]) / tree.visits[row, node]
-
-
-@njit(cache=True)
-def _select(tree: Tree, row: int, selection: Selection) -> None:
-    """Walks from the root by the highest PUCT score to an action never taken, or to the end of an episode."""
-    node = 0
-    while True:
-        action = _best_action(tree, row, node, selection)
-        child = tree.children[row, node, action]
-        if child == NOT_ADDED or tree.discount[row, child] == 0.0:
-            tree.leaf_parent[row], tree.leaf_action[row], tree.leaf[row] = node, action, child
-            return
-        node = child
-
-
-@njit(cache=True)
-def _best_action(tree: Tree, row: int, node: int, selection: Selection) -> int:
-    visits = tree.visits[row, node]
-    growth = np.log((visits + selection.pb_c_base + 1.0) / selection.pb_c_base)
-    weight = (selection.pb_c_init + growth) * np.sqrt(visits)
-    low, high = _extremes(tree, row, node, selection)
-    best, best_score = tree.first[row], -np.inf
-    num_actions = tree.children.shape[2]
-    for turn in range(num_actions):
-        action = (tree.first[row] + turn) % num_actions
-        child = tree.children[row, node, action]
-        score, child_visits = 0.0, 0
-        if child != NOT_ADDED:
-            child_visits = tree.visits[row, child]
-            action_value = tree.reward[row, child] + tree.discount[row, child] * tree.value[row, child]  # may be -inf
-            score = (action_value - low) / max(high - low, RESOLUTION * max(1.0, abs(low), abs(high)))
-        score += weight * tree.prior[row, node, action] / (1 + child_visits)
-        if score > best_score:
-            best, best_score = action, score
-    return best
-
-
-@njit(cache=True)
-def _extremes(tree: Tree, row: int, node: int, selection: Selection) -> tuple[float, float]:
-    """Returns the values that normalise to 0 and to 1."""
-    if not selection.by_siblings:
-        return tree.extremes[row, 0], tree.extremes[row, 1]
-    low = high = tree.value[row, node]
-    for action in range(tree.children.shape[2]):
-        child = tree.children[row, node, action]
-        if child != NOT_ADDED and tree.reward[row, child] != -np.inf:
-            action_value = tree.reward[row, child] + tree.discount[row, child] * tree.value[row, child]
-            low, high = min(low, action_value), max(high, action_value)
-    return low, high
+def _rules(config: MCTSConfig, has_chance: bool) -> np.ndarray:
+    rules = np.zeros(1, RULES)
+    rules["select"] = SELECTIONS[config.select]
+    rules["by_siblings"], rules["best"] = config.normalise == "siblings", config.backup == "best"
+    rules["has_chance"], rules["resolution"] = has_chance, config.resolution
+    rules["uct_c"], rules["visit_offset"], rules["value_scale"] = config.uct_c, config.visit_offset, config.value_scale
+    return rules

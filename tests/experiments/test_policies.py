@@ -20,6 +20,13 @@ def test_planners_plan_on_a_model_or_on_the_simulator(shelf, name, model):
     assert actions.shape == (2,)
 
 
+def test_toy_text_is_planned_on_by_its_table_even_where_it_slips():
+    policy = open_policy("mcts", "FrozenLake-v1", PLANNERS)
+    actions, state = policy.act(np.zeros(2, np.int64), policy.initial_state(2, 0))
+    assert actions.shape == (2,)
+    assert list(state["model"]) == ["cell"]
+
+
 def test_a_saved_policy_and_the_random_one(shelf):
     assert not open_policy(str(shelf / "policy")).stochastic
     assert open_policy(str(shelf / "policy"), "CartPole-v1", PLANNERS, stochastic=True).stochastic

@@ -230,9 +230,10 @@ def test_equal_actions_are_chosen_by_lot(make_table) -> None:
     assert first.action.eq(0).all()
 
 
-def test_a_box_is_refused_with_the_planners_that_serve_it(make_integrator) -> None:
+def test_an_action_space_is_refused_with_the_planners_that_serve_it(make_integrator) -> None:
     model = make_integrator()
-    with pytest.raises(InputError, match=r"mcts expects a Discrete action space.*random_shooting, cem"):
+    model.spec = replace(model.spec, action_space=spaces.Box(-np.inf, np.inf, (1,), np.float32))
+    with pytest.raises(InputError, match=r"mcts expects a Discrete or bounded Box action space.*no planner serves it"):
         mcts(model, {"x": torch.zeros(1, 2)}, MCTSConfig())
     model.spec = replace(model.spec, action_space=spaces.MultiDiscrete([2, 2]))
     with pytest.raises(InputError, match="no planner serves it"):
