@@ -68,8 +68,8 @@ def test_the_artifact_tells_how_it_came_about(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stopped_after", [1, 3])
-def test_what_was_interrupted_goes_on_exactly_in_either_stage(tmp_path, monkeypatch, stopped_after):
+def test_what_was_interrupted_goes_on_exactly(tmp_path, monkeypatch):
+    """In the midst of the second stage; the first one is in its checkpoint only."""
     import experiments.evolve as module
 
     evolve_for(IN_TWO, tmp_path / "whole", progress=None)
@@ -77,7 +77,7 @@ def test_what_was_interrupted_goes_on_exactly_in_either_stage(tmp_path, monkeypa
 
     def interrupted(*arguments):
         for generation in real(*arguments):
-            if len(done) == stopped_after:
+            if len(done) == 3:
                 raise KeyboardInterrupt
             done.append(generation.number)
             yield generation
@@ -103,25 +103,25 @@ COMMAND = [
 
 def start(out: Path, *more: str) -> subprocess.Popen:
     program = [sys.executable, "-c", "from experiments.cli import main; main()", *COMMAND, "--out", str(out), *more]
-    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_and_with_any_number_of_workers_it_ends_alike_bit_for_bit(tmp_path):
     whole = start(tmp_path / "whole")
-    assert whole.wait() == 0, whole.communicate()[1]
+    assert whole.wait() == 0
     killed, checkpoint = (
         start(tmp_path / "parts", "--workers", "2"),
         tmp_path / "parts.evolve/search/stage-0.checkpoint",
     )
     while not checkpoint.exists():
-        assert killed.poll() is None, killed.communicate()[1]
+        assert killed.poll() is None
         time.sleep(0.05)
     killed.kill()
     killed.wait()
     assert not (tmp_path / "parts").exists()
     again = start(tmp_path / "parts", "--resume")
-    assert again.wait() == 0, again.communicate()[1]
+    assert again.wait() == 0
     assert_same(tmp_path / "whole", tmp_path / "parts")
     assert told_without_times(tmp_path / "whole") == told_without_times(tmp_path / "parts")
 
