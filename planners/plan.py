@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from envs.world_model import ModelState, WorldModel
+from planners.draws import Randomness
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,13 @@ class Plan:
         value: ``[B]`` float32, the return that the planner expects.
         warm_start: ``[B, ...]``, to be given to the same planner at the next step of the episode; None at its start,
             and from planners that keep nothing.
+        model_calls: how often the model was asked to step a batch.
     """
 
     action: Tensor
     value: Tensor
     warm_start: Tensor | None = None
+    model_calls: int = 0
 
 
 ValueFn = Callable[[ModelState], Tensor]
@@ -37,5 +39,5 @@ class Planner(Protocol):
     """A planner whose settings are bound already."""
 
     def __call__(
-        self, model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: Tensor | None
+        self, model: WorldModel, state: ModelState, generator: Randomness, warm_start: Tensor | None
     ) -> Plan: ...
