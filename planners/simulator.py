@@ -85,7 +85,7 @@ class SimulatorModel:
         del generator
         vectors, observations = state["vector"].numpy().copy(), state["observation"].numpy().copy()
         ended, rewards = state["ended"].numpy().copy(), np.zeros(len(vectors), np.float32)
-        actions = action.numpy()
+        actions = action.detach().numpy()
         for row in np.flatnonzero(~ended):
             self._snapshot.restore(self._scratch.unwrapped, vectors[row])
             observations[row], rewards[row], ended[row], _, _ = self._scratch.step(actions[row])
