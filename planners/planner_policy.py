@@ -31,6 +31,20 @@ from planners.mppi import mppi
 from planners.plan import Plan, Planner, ValueFn
 from planners.random_shooting import random_shooting
 
+_NAMES: dict[type, str] = {
+    RandomShootingConfig: "random_shooting",
+    CEMConfig: "cem",
+    ICEMConfig: "icem",
+    MPPIConfig: "mppi",
+    GradientConfig: "gradient",
+    MCTSConfig: "mcts",
+}
+
+
+def planner_name(config: PlannerConfig) -> str:
+    """Returns the name of the planner that ``config`` are the settings of, as `planners.action_spaces` has it."""
+    return _NAMES[type(config)]
+
 
 def make_planner(
     config: PlannerConfig, value_fn: ValueFn | None = None, evaluate_fn: EvaluateFn | None = None
@@ -101,12 +115,13 @@ class PlannerPolicy:
     once: there the first row's seed and step decide. The same seed and rows give the same actions, bit for bit.
 
     Attributes:
+        model: what it plans on.
         cost: time and model calls of all decisions so far.
     """
 
     def __init__(self, model: WorldModel, planner: Planner):
         self.spec = model.spec
-        self._model = model
+        self.model = model
         self._planner = planner
         self.cost = PlanningCost()
 
@@ -124,7 +139,7 @@ class PlannerPolicy:
     @torch.no_grad()
     def act(self, observations: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Plans for ``observations`` ``[B, *O]`` and returns the actions in the action space's dtype."""
-        model, started = self._model, time.perf_counter()
+        model, started = self.model, time.perf_counter()
         seen = torch.as_tensor(observations, device=model.device)
         model_state = model.encode(seen, state["model"], state["action"])
         keys = np.stack([state["seed"], state["step"]], axis=1).tolist()
