@@ -84,23 +84,22 @@ class FoldedMLP:
         self.num_members = len(members)
         self._first_weight = first.transpose(0, 1).reshape(first.shape[1], -1).contiguous()
         self._first_bias = shift.reshape(-1).contiguous()
-        self._first_of_member = (shift[:, None].contiguous(), first.contiguous())
-        self._between = list(zip(biases[1:-1], weights[1:-1], strict=True))
+        self._first_of_member = _Layer(shift[:, None], first)
+        self._between = [_Layer(bias, weight) for bias, weight in zip(biases[1:-1], weights[1:-1], strict=True)]
         self._last_bias, self._last_weight = biases[-1], weights[-1]
 
     def hidden(self, inputs: Tensor) -> Tensor:
         """Raw inputs ``[B, F]``, the same for all members, to the last hidden layer ``[M, B, H]``."""
-        flat = F.silu(torch.addmm(self._first_bias, inputs, self._first_weight), inplace=True)
+        flat = _silu(torch.addmm(self._first_bias, inputs, self._first_weight))
         return self._deeper(flat.view(len(inputs), self.num_members, -1).transpose(0, 1))
 
     def hidden_of_each(self, inputs: Tensor) -> Tensor:
         """Raw inputs ``[M, C, F]``, of each member its own, to the last hidden layer ``[M, C, H]``."""
-        bias, weight = self._first_of_member
-        return self._deeper(F.silu(torch.baddbmm(bias, inputs, weight), inplace=True))
+        return self._deeper(_silu(self._first_of_member(inputs)))
 
     def _deeper(self, hidden: Tensor) -> Tensor:
-        for bias, weight in self._between:
-            hidden = F.silu(torch.baddbmm(bias, hidden, weight), inplace=True)
+        for layer in self._between:
+            hidden = _silu(layer(hidden))
         return hidden
 
     def head(self, outputs: slice, normaliser: Normaliser | None = None) -> "FoldedHead":
@@ -110,6 +109,37 @@ class FoldedMLP:
             mean, std = normaliser.mean.to(bias.device), normaliser.std.to(bias.device)
             bias, weight = mean + bias * std, weight * std
         return FoldedHead(bias, weight)
+
+
+class _Layer:
+    """A layer of all members, each with inputs of its own: ``[M, B, F] -> [M, B, H]``.
+
+    On a CPU one product a member is up to 1.4 times faster than the batched one, once it is large enough.
+    """
+
+    def __init__(self, bias: Tensor, weight: Tensor):
+        self._bias, self._weight = bias.contiguous(), weight.contiguous()
+        self._of_member = list(zip(self._bias.squeeze(1), self._weight, strict=True))
+
+    def __call__(self, values: Tensor) -> Tensor:
+        few = values.shape[1] < _ROWS_FOR_SINGLE_PRODUCTS
+        if few or not values.is_cpu or _is_differentiated(values):
+            return torch.baddbmm(self._bias, values, self._weight)
+        out = values.new_empty(*values.shape[:2], self._weight.shape[2])
+        for (bias, weight), one, result in zip(self._of_member, values, out, strict=True):
+            torch.addmm(bias, one, weight, out=result)
+        return out
+
+
+_ROWS_FOR_SINGLE_PRODUCTS = 32
+
+
+def _silu(values: Tensor) -> Tensor:
+    return F.silu(values, inplace=not _is_differentiated(values))
+
+
+def _is_differentiated(values: Tensor) -> bool:
+    return values.requires_grad and torch.is_grad_enabled()
 
 
 class FoldedHead:

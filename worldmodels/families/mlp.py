@@ -24,6 +24,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
+from worldmodels.inference import inference_unless_differentiated
 from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, normalisers_from
@@ -92,7 +93,7 @@ class MLPModel:
     def recall(self, observation: Tensor, memory: ModelState) -> ModelState:  # noqa: ARG002, part of the contract
         return self.encode(observation)
 
-    @torch.inference_mode()
+    @inference_unless_differentiated
     def step(
         self,
         state: ModelState,
