@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from envs.errors import InputError
 from envs.spec import EnvSpec
 
 ModelState = dict[str, Tensor]
@@ -98,6 +99,25 @@ class SequenceModel(Protocol):
         With a generator the same in distribution.
         """
         ...
+
+
+def imagine_by_steps(
+    model: WorldModel, state: ModelState, actions: Tensor, generator: torch.Generator | None
+) -> Imagination:
+    """Imagines ``actions`` ``[B, H, *A]`` from ``state`` ``[B, ...]`` one `step` after the other.
+
+    Raises:
+        InputError: the model imagines no rewards.
+    """
+    steps = []
+    for t in range(actions.shape[1]):
+        imagined = model.step(state, actions[:, t], generator)
+        if imagined.reward is None:
+            raise InputError(f"expected a model that imagines rewards, got one of {model.spec.env_id} without")
+        state = imagined.state
+        steps.append((imagined.reward, imagined.continuation, imagined.uncertainty))
+    reward, continuation, uncertainty = (torch.stack(column) for column in zip(*steps, strict=True))
+    return Imagination(state, reward, continuation, uncertainty)
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.spec import EnvSpec
-from envs.world_model import Imagination, ModelState, SequenceModel, WorldModel, repeat_state
+from envs.world_model import Imagination, ModelState, SequenceModel, WorldModel, imagine_by_steps, repeat_state
 from planners.action_spaces import draw_actions, num_actions
 from planners.draws import Randomness
 from planners.plan import ValueFn
@@ -76,17 +76,7 @@ def _imagine(
     """Imagines ``actions`` ``[B, H, *A]`` the model's own way, or one step after the other."""
     if isinstance(model, SequenceModel):
         return model.imagine(state, actions, generator, with_uncertainty)
-    steps = []
-    for t in range(actions.shape[1]):
-        imagined = model.step(state, actions[:, t], generator)
-        if imagined.reward is None:
-            raise InputError(
-                f"expected a model that imagines rewards to plan on, got one of {model.spec.env_id} without"
-            )
-        state = imagined.state
-        steps.append((imagined.reward, imagined.continuation, imagined.uncertainty))
-    reward, continuation, uncertainty = (torch.stack(column) for column in zip(*steps, strict=True))
-    return Imagination(state, reward, continuation, uncertainty)
+    return imagine_by_steps(model, state, actions, generator)
 
 
 def _measured(uncertainty: Tensor | None, model: WorldModel) -> Tensor:

@@ -72,7 +72,7 @@ def test_a_model_without_rewards_or_uncertainty_is_refused(make_bandit) -> None:
     with pytest.raises(InputError, match="measures its epistemic uncertainty"):
         make_scorer(model, _two(), _config(uncertainty_penalty=1.0), None, None)(ACTIONS)
     model.step = lambda *given: replace(step(*given), reward=None)
-    with pytest.raises(InputError, match=r"a model that imagines rewards to plan on, got one of Bandit-v0 without"):
+    with pytest.raises(InputError, match=r"a model that imagines rewards, got one of Bandit-v0 without"):
         make_scorer(model, _two(), _config(), None, None)(ACTIONS)
 
 

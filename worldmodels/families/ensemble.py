@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from envs.world_model import Imagined, ModelState
+from envs.world_model import Imagination, Imagined, ModelState, imagine_by_steps
 from worldmodels.configs import EnsembleConfig, require_propagation
 from worldmodels.dealing import Dealt, by_member, deal
 from worldmodels.families.ensemble_network import EnsembleNetwork
@@ -29,7 +29,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
-from worldmodels.inference import inference_unless_differentiated
+from worldmodels.inference import inference_unless_differentiated, is_differentiated
 from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import (
@@ -40,6 +40,7 @@ from worldmodels.normaliser import (
 )
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
+from worldmodels.sequences import FoldedSequences, FoldedSpread
 
 UNASSIGNED = -1
 """Member of a row of tsinf that has none yet: its first step with a generator draws one."""
@@ -116,6 +117,9 @@ class Ensemble:
         self._per_output = (self._scale > 0).float() * self._noise_scale / outputs
         inputs, weight = self.parts.config.termination_inputs, network.termination_weight
         self._ending = FoldedTermination(network.termination, weight, inputs, normalisers, device, members)
+        mean, (low, high) = self._dynamics.head(slice(0, outputs), target), self._variance_bounds
+        spread = FoldedSpread(low, high, self._scale * self._noise_scale)
+        self._sequences = FoldedSequences(self._dynamics, mean, self._gaussian, spread, self._ending, self._bounds)
 
     def with_trained(self, trained: Trained) -> "Ensemble":
         return Ensemble(trained, self.parts, self.options)
@@ -197,6 +201,20 @@ class Ensemble:
         return Imagined(
             _following(after, dealt.member, state), observation, outcome[:, -1], continuation, unknown, noise
         )
+
+    def imagine(
+        self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+    ) -> Imagination:
+        """Imagines sequences (see `envs.world_model.SequenceModel`), fast where every row follows one member."""
+        kept = self.propagation in ("mean", "tsinf") and self._bounds.dtype == torch.float32
+        if with_uncertainty or not kept or is_differentiated(actions, state) or not self._follows(state, generator):
+            return imagine_by_steps(self, state, actions, generator)
+        with torch.inference_mode():
+            features = self._features(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
+            dealt = self._deal(state, generator)
+            imagined = self._sequences.imagine(state["observation"], features, dealt, generator)
+        imagined.state["member"] = dealt.member
+        return imagined
 
     def _gaussians(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the members' means, and their variances in normalised units before the noise scale, ``[M, *, Y]``."""
