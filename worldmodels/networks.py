@@ -152,9 +152,11 @@ class FoldedHead:
         self._bias = bias.contiguous()
         self._weight = weight.transpose(1, 2).contiguous().transpose(1, 2)
 
-    def __call__(self, hidden: Tensor) -> Tensor:
-        """``[M, B, H] -> [M, B, Y]``."""
-        return torch.baddbmm(self._bias, hidden, self._weight)
+    def __call__(self, hidden: Tensor, into: Tensor | None = None) -> Tensor:
+        """``[M, B, H] -> [M, B, Y]``, written ``into`` a tensor that is there already, if one is given."""
+        if into is None:
+            return torch.baddbmm(self._bias, hidden, self._weight)
+        return torch.bmm(hidden, self._weight, out=into).add_(self._bias)
 
 
 class FoldedGaussian:

@@ -19,6 +19,16 @@ from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedHead, FoldedMLP
 
 
+class AllToOne:
+    """Rows that all follow the only member, in their order; the face of `worldmodels.dealing.Dealt`."""
+
+    def gather(self, values: Tensor) -> Tensor:
+        return values.unsqueeze(0)
+
+    def scatter(self, values: Tensor) -> Tensor:
+        return values.squeeze(0)
+
+
 class FoldedSpread:
     """The standard deviation of members' predictions, in raw units and widened.
 
@@ -57,7 +67,7 @@ class FoldedSequences:
     bounds: ObservationBounds
 
     def imagine(
-        self, observation: Tensor, features: Tensor, dealt: Dealt, generator: torch.Generator | None
+        self, observation: Tensor, features: Tensor, dealt: Dealt | AllToOne, generator: torch.Generator | None
     ) -> Imagination:
         """Imagines rows, each with the member that it is dealt to.
 
@@ -68,42 +78,40 @@ class FoldedSequences:
             generator: of the noise; None for none.
         """
         dims, horizon = observation.shape[1], features.shape[1]
-        steps = dealt.gather(features.flatten(1)).unflatten(2, features.shape[1:])
-        now = dealt.gather(observation)
-        inputs = now.new_empty(*now.shape[:2], dims + features.shape[2])
-        rewards = now.new_empty(horizon, *now.shape[:2])
-        goes_on = torch.ones_like(rewards)
-        room = self.dynamics.buffers(now.shape[1])
-        noise = self._noise((horizon, *now.shape[:2], dims + 1), generator)
-        for t in range(horizon):
-            inputs[..., :dims], inputs[..., dims:] = now, steps[:, :, t]
-            outcome = self._outcome(self.dynamics.hidden_of_each(inputs, room), None if noise is None else noise[t])
-            after = self.bounds.apply(now + outcome[..., :dims])
-            rewards[t] = outcome[..., dims]
+        steps = dealt.gather(features.flatten(1)).unflatten(2, features.shape[1:]).unbind(2)
+        start = dealt.gather(observation)
+        inputs = start.new_empty(*start.shape[:2], dims + features.shape[2])
+        now, doing = inputs[..., :dims], inputs[..., dims:]
+        now.copy_(start)
+        outcomes = start.new_empty(horizon, *start.shape[:2], dims + 1)
+        changes, goes_on = outcomes[..., :dims].unbind(0), start.new_ones(horizon, *start.shape[:2])
+        room, noise = self.dynamics.buffers(start.shape[1]), self._noise(outcomes.shape, generator)
+        for t, outcome in enumerate(outcomes.unbind(0)):
+            doing.copy_(steps[t])
+            self._predict(self.dynamics.hidden_of_each(inputs, room), None if noise is None else noise[t], outcome)
+            if self.ending.never_ends and self.bounds.unbounded:
+                now.add_(changes[t])
+                continue
+            after = self.bounds.apply(now + changes[t])
             if not self.ending.never_ends:
-                goes_on[t] = self.ending.continuation_of_each(after, after - now, steps[:, :, t])
-            now = after
+                goes_on[t] = self.ending.continuation_of_each(after, after - now, steps[t])
+            now.copy_(after)
         return Imagination(
             state={"observation": dealt.scatter(now)},
-            reward=dealt.scatter(rewards.permute(1, 2, 0)).T,
+            reward=dealt.scatter(outcomes[..., dims].permute(1, 2, 0)).T,
             continuation=dealt.scatter(goes_on.permute(1, 2, 0)).T,
             uncertainty=None,
         )
 
-    def _outcome(self, hidden: Tensor, noise: Tensor | None) -> Tensor:
-        """Returns ``[M, C, Y]``."""
+    def _predict(self, hidden: Tensor, noise: Tensor | None, into: Tensor) -> None:
+        """Writes the outcome ``[M, C, Y]``, with its noise where there is some."""
         if noise is None or self.gaussian is None or self.spread is None:
-            return self.mean(hidden)
+            self.mean(hidden, into)
+            return
         mean, log_variance = self.gaussian(hidden).chunk(2, dim=-1)
-        return mean.addcmul_(noise, self.spread(log_variance))
+        torch.addcmul(mean, noise, self.spread(log_variance), out=into)
 
-    def _noise(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor | None:
+    def _noise(self, shape: torch.Size, generator: torch.Generator | None) -> Tensor | None:
         if generator is None or self.spread is None:
             return None
         return torch.randn(shape, generator=generator, device=generator.device)
-
-
-def all_to_one(num_rows: int, device: torch.device) -> Dealt:
-    """Returns rows that all follow the only member, in their order."""
-    rows = torch.arange(num_rows, device=device)
-    return Dealt(rows.unsqueeze(0), rows)

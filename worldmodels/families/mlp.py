@@ -30,7 +30,7 @@ from worldmodels.networks import FoldedMLP, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, normalisers_from
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
-from worldmodels.sequences import FoldedSequences, all_to_one
+from worldmodels.sequences import AllToOne, FoldedSequences
 
 
 class MLPModel:
@@ -124,8 +124,7 @@ class MLPModel:
             return imagine_by_steps(self, state, actions, generator)
         with torch.inference_mode():
             features = self._features(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
-            rows = all_to_one(len(actions), self.device)
-            return self._sequences.imagine(state["observation"], features, rows, None)
+            return self._sequences.imagine(state["observation"], features, AllToOne(), None)
 
     def _outcome(self, before: Tensor, features: Tensor) -> Tensor:
         """Returns the change of the observation and the reward ``[B, Y]``."""
