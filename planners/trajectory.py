@@ -13,6 +13,9 @@ from envs.world_model import Imagination, ModelState, SequenceModel, WorldModel,
 from planners.action_spaces import draw_actions, num_actions
 from planners.draws import Randomness
 from planners.plan import ValueFn
+from planners.prefixes import imagine_shared
+
+_SEQUENCES_WORTH_COMPARING = 8
 
 
 def imagine_returns(
@@ -46,8 +49,7 @@ def imagine_returns(
         InputError: the model imagines no rewards, or an uncertainty is to be paid for that it does not measure.
     """
     rows, num_sequences, horizon = actions.shape[:3]
-    repeated = repeat_state(state, num_sequences)
-    imagined = _imagine(model, repeated, actions.flatten(0, 1), generator, uncertainty_penalty > 0)
+    imagined = _imagine_all(model, state, actions, generator, uncertainty_penalty > 0)
     reward, continuation = imagined.reward, imagined.continuation
     if uncertainty_penalty > 0:
         reward = reward - uncertainty_penalty * _measured(imagined.uncertainty, model)
@@ -68,6 +70,17 @@ def _weights(continuation: Tensor, discount: float) -> Tensor:
     """Returns what each step and the state after the last count ``[H + 1, B]``; after an end exactly 0, never NaN."""
     ended = (continuation == 0).cummax(dim=0).values
     return torch.cat([torch.ones_like(continuation[:1]), torch.where(ended, 0.0, continuation * discount)]).cumprod(0)
+
+
+def _imagine_all(
+    model: WorldModel, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+) -> Imagination:
+    """Imagines ``actions`` ``[B, N, H, *A]`` from ``state`` ``[B, ...]``, all ``B * N`` rows."""
+    many = actions.shape[1] >= _SEQUENCES_WORTH_COMPARING
+    if many and generator is None and isinstance(model.spec.action_space, spaces.Discrete):
+        return imagine_shared(state, actions, lambda one, each: _imagine(model, one, each, None, with_uncertainty))
+    repeated = repeat_state(state, actions.shape[1])
+    return _imagine(model, repeated, actions.flatten(0, 1), generator, with_uncertainty)
 
 
 def _imagine(

@@ -77,6 +77,34 @@ class CartPoleModel:
         return Imagined({"x": after}, after, torch.ones(len(x)), up.float(), *torch.zeros(2, len(x)))
 
 
+class PendulumModel:
+    """The equations of Gymnasium's Pendulum-v1, batched."""
+
+    def __init__(self):
+        self.spec = spec_of("Pendulum-v1")
+        self.device = torch.device("cpu")
+
+    def encode(self, observation: Tensor, previous: ModelState | None = None, action: Tensor | None = None):
+        cosine, sine, speed = observation.double().unbind(-1)
+        return {"angle": torch.atan2(sine, cosine), "speed": speed}
+
+    def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
+        angle, speed, torque = state["angle"], state["speed"], action[:, 0].double()
+        assert (torque.abs() <= 2).all()
+        upright = torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+        reward = -(upright.square() + 0.1 * speed.square() + 0.001 * torque.square())
+        speed = (speed + (15 * angle.sin() + 3 * torque) * 0.05).clamp(-8, 8)
+        angle = angle + speed * 0.05
+        shown = torch.stack([angle.cos(), angle.sin(), speed], dim=-1).float()
+        ones = torch.ones(len(angle))
+        return Imagined({"angle": angle, "speed": speed}, shown, reward.float(), ones, *torch.zeros(2, len(angle)))
+
+
+@pytest.fixture
+def pendulum() -> PendulumModel:
+    return PendulumModel()
+
+
 @pytest.fixture
 def make_table() -> type[TabularModel]:
     return TabularModel
