@@ -21,6 +21,7 @@ from torch import Tensor
 from benchmarks.reporting import report
 from envs.spec import EnvSpec
 from envs.threads import torch_threads
+from envs.world_model import repeat_state
 from planners.cem import cem
 from planners.configs import CEMConfig, MCTSConfig, RiskConfig
 from planners.mcts import mcts
@@ -84,17 +85,22 @@ def pets_cartpole() -> None:
 
 
 def snapshots() -> None:
-    """UCT on the real CartPole: 100 simulations with a rollout of 5 steps each, by snapshots and by deep copies."""
+    """UCT on the real CartPole: 100 simulations with rollouts of about 5 steps, by snapshots and by deep copies."""
     model, live = SimulatorModel("CartPole-v1"), gymnasium.make("CartPole-v1")
     observation, _ = live.reset(seed=0)
     config = MCTSConfig(num_simulations=100, num_rollouts=1, rollout_hold=1, horizon=8)
-    state, generator = model.encode(torch.from_numpy(observation[None])), torch.Generator().manual_seed(0)
-    ours, copies = _seconds(
-        lambda: mcts(model, state, config, generator),
-        lambda: uct_by_deep_copies(live, num_simulations=100, rollout=5),
-        calls=1,
-    )
-    report("UCT on the real CartPole", "simulations/s", 100 / ours, 300 / copies, None, 100 / copies, "deep copies")
+    one, generator = model.encode(torch.from_numpy(observation[None])), torch.Generator().manual_seed(0)
+    for roots in (1, 16):
+        state = repeat_state(one, roots)
+        ours, copies = _seconds(
+            lambda: mcts(model, state, config, generator),  # noqa: B023
+            lambda: uct_by_deep_copies(live, num_simulations=100, rollout=5),
+            calls=1,
+            rounds=5,
+        )
+        peer, goal = 100 / copies, 300 / copies
+        case = f"UCT on the real CartPole, {roots} roots at once"
+        report(case, "simulations/s", 100 * roots / ours, goal, None, peer, "deep copies")
 
 
 def uct_by_deep_copies(env: gymnasium.Env, num_simulations: int, rollout: int) -> int:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.spec import EnvSpec, make_real
-from envs.world_model import Imagined, ModelState
+from envs.world_model import Imagination, Imagined, ModelState
 from planners.proof import prove_restorable, target
 from planners.replay import RecordedEnv, recorded
 from planners.snapshots import Snapshot, snapshot_of
@@ -137,6 +137,32 @@ class SimulatorModel:
         continuation = torch.from_numpy(~ended).float()
         nothing = torch.zeros(len(vectors))  # it knows for sure
         return Imagined(after, after["observation"], torch.from_numpy(rewards), continuation, nothing, nothing)
+
+    def imagine(
+        self,
+        state: ModelState,
+        actions: Tensor,
+        generator: torch.Generator | None,  # noqa: ARG002, there is no chance in it
+        with_uncertainty: bool,
+    ) -> Imagination:
+        """Steps each row through its whole sequence (see `envs.world_model.SequenceModel`), restored only once."""
+        vectors, observations = state["vector"].numpy().copy(), state["observation"].numpy().copy()
+        ended, given = state["ended"].numpy().copy(), actions.detach().numpy()
+        num_rows, horizon = given.shape[:2]
+        rewards, goes_on = np.zeros((horizon, num_rows), np.float32), np.ones((horizon, num_rows), np.float32)
+        step = self._scratch.step
+        for row in np.flatnonzero(~ended):
+            self._snapshot.restore(self._target, vectors[row])
+            for t, action in enumerate(given[row]):
+                observation, rewards[t, row], ended[row], _, _ = step(action)
+                if ended[row]:
+                    goes_on[t:, row] = 0
+                    break
+            observations[row], vectors[row] = observation, self._snapshot.capture(self._target)
+        goes_on[:, state["ended"].numpy()] = 0
+        after = self._make_state(vectors, torch.from_numpy(observations), ended)
+        sure = torch.zeros(horizon, num_rows) if with_uncertainty else None
+        return Imagination(after, torch.from_numpy(rewards), torch.from_numpy(goes_on), sure)
 
     def _make_state(self, vectors: np.ndarray, observation: Tensor, ended: np.ndarray | None = None) -> ModelState:
         flags = np.zeros(len(vectors), bool) if ended is None else ended

@@ -3,6 +3,9 @@
 Shape legend: ``B`` rows, ``N`` sequences a row, ``H`` horizon, ``K`` blocks of held actions, ``A`` the action's shape.
 """
 
+import functools
+from typing import cast
+
 import torch
 from gymnasium import spaces
 from torch import Tensor
@@ -58,7 +61,7 @@ def imagine_returns(
         continuation = torch.where((step < last) | (step == horizon - 1), continuation, 0.0)
     weight = _weights(continuation, discount)
     if lengths is not None:
-        weight[0] = torch.where(last >= 0, weight[0], 0.0)
+        weight = torch.where((last >= 0) | (torch.arange(horizon + 1, device=last.device)[:, None] > 0), weight, 0.0)
     returns = torch.where(weight[:-1] == 0, 0.0, weight[:-1] * reward).sum(dim=0)
     if value_fn is not None:
         returns = torch.where(weight[-1] == 0, returns, returns + weight[-1] * value_fn(imagined.state))
@@ -68,6 +71,9 @@ def imagine_returns(
 
 def _weights(continuation: Tensor, discount: float) -> Tensor:
     """Returns what each step and the state after the last count ``[H + 1, B]``; after an end exactly 0, never NaN."""
+    if not continuation.requires_grad and bool((continuation == 1).all()):  # the common case, and much the faster
+        powers = discount ** torch.arange(len(continuation) + 1, device=continuation.device)
+        return powers.unsqueeze(1).expand(-1, continuation.shape[1])
     ended = (continuation == 0).cummax(dim=0).values
     return torch.cat([torch.ones_like(continuation[:1]), torch.where(ended, 0.0, continuation * discount)]).cumprod(0)
 
@@ -83,12 +89,18 @@ def _imagine_all(
     return _imagine(model, repeated, actions.flatten(0, 1), generator, with_uncertainty)
 
 
+@functools.cache
+def _imagines_sequences(kind: type) -> bool:
+    """Whether models of a class have a way of their own; asked once, for looking through a protocol takes its time."""
+    return issubclass(kind, SequenceModel)
+
+
 def _imagine(
     model: WorldModel, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
 ) -> Imagination:
     """Imagines ``actions`` ``[B, H, *A]`` the model's own way, or one step after the other."""
-    if isinstance(model, SequenceModel):
-        return model.imagine(state, actions, generator, with_uncertainty)
+    if _imagines_sequences(type(model)):
+        return cast(SequenceModel, model).imagine(state, actions, generator, with_uncertainty)
     return imagine_by_steps(model, state, actions, generator)
 
 

@@ -9,7 +9,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.utils import EzPickle
 
 from envs.errors import InputError
-from envs.world_model import index_state, repeat_state
+from envs.world_model import imagine_by_steps, index_state, repeat_state
 from planners.configs import MCTSConfig, RandomShootingConfig
 from planners.planner_policy import make_planner
 from planners.replay import RecordedEnv, make_capture, restore_by_replay
@@ -55,6 +55,29 @@ def test_states_can_be_indexed_and_repeated() -> None:
     one = model.step(index_state(state, torch.tensor([1])), torch.tensor([1]))
     assert torch.equal(many.observation[3], one.observation[0])
     assert not torch.equal(many.observation[0], many.observation[1])
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "Hopper-v5", "FrozenLake-v1"])
+def test_sequences_are_imagined_as_step_by_step(env_id: str) -> None:
+    model = SimulatorModel(_make_frozen_lake(False) if env_id == "FrozenLake-v1" else env_id)
+    live = gymnasium.make(env_id)
+    state = repeat_state(model.capture([live], np.asarray(live.reset(seed=0)[0])[None]), 20)
+    live.action_space.seed(0)
+    actions = torch.from_numpy(np.array([[live.action_space.sample() for _ in range(40)] for _ in range(20)]))
+    whole, steps = model.imagine(state, actions, None, True), imagine_by_steps(model, state, actions, None)
+    assert torch.equal(whole.reward, steps.reward)
+    assert torch.equal(whole.continuation, steps.continuation)
+    assert torch.equal(whole.uncertainty, steps.uncertainty)
+    assert all(torch.equal(value, steps.state[name]) for name, value in whole.state.items())
+    again, steps = (
+        one(whole.state, actions)
+        for one in (
+            lambda state, actions: model.imagine(state, actions, None, False),
+            lambda state, actions: imagine_by_steps(model, state, actions, None),
+        )
+    )
+    assert torch.equal(again.reward, steps.reward)
+    assert torch.equal(again.continuation, steps.continuation)
 
 
 def test_an_ended_row_stays_where_it_is() -> None:
