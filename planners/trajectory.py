@@ -57,25 +57,42 @@ def imagine_returns(
     if uncertainty_penalty > 0:
         reward = reward - uncertainty_penalty * _measured(imagined.uncertainty, model)
     if lengths is not None:
-        last, step = lengths.repeat_interleave(num_sequences) - 1, torch.arange(horizon, device=lengths.device)[:, None]
-        continuation = torch.where((step < last) | (step == horizon - 1), continuation, 0.0)
-    weight = _weights(continuation, discount)
-    if lengths is not None:
-        weight = torch.where((last >= 0) | (torch.arange(horizon + 1, device=last.device)[:, None] > 0), weight, 0.0)
-    returns = torch.where(weight[:-1] == 0, 0.0, weight[:-1] * reward).sum(dim=0)
+        lengths = None if bool((lengths >= horizon).all()) else lengths.repeat_interleave(num_sequences)
+    weight = _weights(continuation, discount, lengths)
+    returns = _weighed_sum(weight[:-1], reward)
     if value_fn is not None:
         returns = torch.where(weight[-1] == 0, returns, returns + weight[-1] * value_fn(imagined.state))
     broken = ~returns.isfinite() | weight[-1].isnan()
     return torch.where(broken, -torch.inf, returns).view(rows, num_sequences)
 
 
-def _weights(continuation: Tensor, discount: float) -> Tensor:
-    """Returns what each step and the state after the last count ``[H + 1, B]``; after an end exactly 0, never NaN."""
-    if not continuation.requires_grad and bool((continuation == 1).all()):  # the common case, and much the faster
-        powers = discount ** torch.arange(len(continuation) + 1, device=continuation.device)
-        return powers.unsqueeze(1).expand(-1, continuation.shape[1])
+def _weights(continuation: Tensor, discount: float, lengths: Tensor | None) -> Tensor:
+    """Returns what each step and the state after the last count ``[H + 1, B]``; after an end exactly 0, never NaN.
+
+    Where nothing ends, which is common and much the faster, all rows count alike: ``[H + 1, 1]``.
+    """
+    if lengths is None and not continuation.requires_grad and bool((continuation == 1).all()):
+        return _powers(discount, len(continuation), continuation.device)
+    started = torch.ones_like(continuation[:1])
+    if lengths is not None:
+        step, horizon = torch.arange(len(continuation), device=continuation.device)[:, None], len(continuation)
+        continuation = torch.where((step < lengths - 1) | (step == horizon - 1), continuation, 0.0)
+        started = torch.where(lengths > 0, started, 0.0)
     ended = (continuation == 0).cummax(dim=0).values
-    return torch.cat([torch.ones_like(continuation[:1]), torch.where(ended, 0.0, continuation * discount)]).cumprod(0)
+    return torch.cat([started, torch.where(ended, 0.0, continuation * discount)]).cumprod(0)
+
+
+@functools.lru_cache(maxsize=64)
+def _powers(discount: float, horizon: int, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return (discount ** torch.arange(horizon + 1, device=device)).unsqueeze(1)
+
+
+def _weighed_sum(weight: Tensor, reward: Tensor) -> Tensor:
+    """Returns the sum ``[B]`` of ``reward`` ``[H, B]`` by ``weight`` ``[H, B]`` or ``[H, 1]``, where that is not 0."""
+    if weight.shape[1] == 1 and reward.shape[1] != 1:
+        return (weight * reward).sum(dim=0)
+    return torch.where(weight == 0, 0.0, weight * reward).sum(dim=0)
 
 
 def _imagine_all(
