@@ -103,6 +103,17 @@ class FoldedSequences:
             uncertainty=None,
         )
 
+    def imagine_mean(self, observation: Tensor, features: Tensor) -> Imagination:
+        """Imagines rows ``[B, D]`` by the mean of all members, for features ``[B, H, A]``; nothing is drawn."""
+        now, rewards, goes_on = observation, [], []
+        for doing in features.unbind(1):
+            outcome = self.mean(self.dynamics.hidden(torch.cat((now, doing), dim=1))).mean(0)
+            after = self.bounds.apply(now + outcome[:, :-1])
+            rewards.append(outcome[:, -1])
+            goes_on.append(self.ending.continuation(after, after - now, doing))
+            now = after
+        return Imagination({"observation": now}, torch.stack(rewards), torch.stack(goes_on), None)
+
     def _predict(self, hidden: Tensor, noise: Tensor | None, into: Tensor) -> None:
         """Writes the outcome ``[M, C, Y]``, with its noise where there is some."""
         if noise is None or self.gaussian is None or self.spread is None:

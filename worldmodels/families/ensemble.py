@@ -205,12 +205,15 @@ class Ensemble:
     def imagine(
         self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
     ) -> Imagination:
-        """Imagines sequences (see `envs.world_model.SequenceModel`), fast where every row follows one member."""
-        kept = self.propagation in ("mean", "tsinf") and self._bounds.dtype == torch.float32
-        if with_uncertainty or not kept or is_differentiated(actions, state) or not self._follows(state, generator):
+        """Imagines sequences (see `envs.world_model.SequenceModel`), fast where rows follow one member or the mean."""
+        fast = not with_uncertainty and self._bounds.dtype == torch.float32 and not is_differentiated(actions, state)
+        followed = self.propagation in ("mean", "tsinf") and self._follows(state, generator)
+        if not fast or not (followed or (generator is None and "member" not in state)):
             return imagine_by_steps(self, state, actions, generator)
         with torch.inference_mode():
             features = self._features(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
+            if not followed:
+                return self._sequences.imagine_mean(state["observation"], features)
             dealt = self._deal(state, generator)
             imagined = self._sequences.imagine(state["observation"], features, dealt, generator)
         imagined.state["member"] = dealt.member
