@@ -84,7 +84,8 @@ def test_a_models_own_way_through_sequences_is_taken(make_bandit) -> None:
 
     asked: list = []
     model = Whole(_identity)
-    plan = cem(model, _two(), CEMConfig(horizon=3, num_sequences=50, iterations=8, hold=1, min_std=0.0), None)
+    config = CEMConfig(horizon=3, num_sequences=50, iterations=8, hold=1)
+    plan = cem(model, _two(), config, torch.Generator().manual_seed(0))
     assert asked == [((100, 3, 1), False)] * 8
     assert plan.action.min() > 0.8
     with pytest.raises(InputError, match="measures its epistemic uncertainty"):
