@@ -6,8 +6,8 @@ episodes are not over-represented (as they are where a fixed number of vector-en
 What an episode draws follows from its seed and its index alone: where it starts, and the state that its policy starts
 with, which is made for that one episode and then joined with those of the episodes beside it. Its outcome is thus the
 same in whatever company it runs, but for what the policy itself makes depend on the other rows: rounding, which can
-depend on the batch's size, and `planners.planner_policy.PlannerPolicy`, which draws for all rows with one generator,
-seeded by the first row still there.
+depend on the batch's size, and `planners.planner_policy.PlannerPolicy`, whose models (and tree search) draw for all
+rows with one generator, seeded by the first row still there.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,15 +1,19 @@
 """The `WorldModel` contract: what planners search and imagined environments step, learned or real (torch).
 
-Shape legend: ``B`` rows, ``O`` the observation's shape, ``A`` the action's shape.
+Two things more a model may offer: its own way to imagine whole action sequences (`SequenceModel`), and members that can
+be followed one by one (`MemberModel`).
+
+Shape legend: ``B`` rows, ``H`` steps, ``O`` the observation's shape, ``A`` the action's shape.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from envs.errors import InputError
 from envs.spec import EnvSpec
 
 ModelState = dict[str, Tensor]
@@ -63,6 +67,71 @@ class WorldModel(Protocol):
             action: ``[B, *A]`` in the action space's dtype (int64 for Discrete, counted from the space's start).
             generator: source of every random draw; None asks for the most likely outcome.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Imagination:
+    """Imagined steps of ``B`` rows, without the observations in between.
+
+    Attributes:
+        state: after the last step.
+        reward: ``[H, B]`` float32.
+        continuation: ``[H, B]`` float32, as in `Imagined`.
+        uncertainty: ``[H, B]`` float32, as in `Imagined`; None where nobody asked for it.
+    """
+
+    state: ModelState
+    reward: Tensor
+    continuation: Tensor
+    uncertainty: Tensor | None
+
+
+@runtime_checkable
+class SequenceModel(Protocol):
+    """A `WorldModel` with a faster way through whole action sequences than one `step` after the other."""
+
+    def imagine(
+        self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+    ) -> Imagination:
+        """Imagines ``actions`` ``[B, H, *A]`` from ``state`` ``[B, ...]``; the same as stepping, up to rounding.
+
+        With a generator the same in distribution.
+        """
+        ...
+
+
+def imagine_by_steps(
+    model: WorldModel, state: ModelState, actions: Tensor, generator: torch.Generator | None
+) -> Imagination:
+    """Imagines ``actions`` ``[B, H, *A]`` from ``state`` ``[B, ...]`` one `step` after the other.
+
+    Raises:
+        InputError: the model imagines no rewards.
+    """
+    steps = []
+    for t in range(actions.shape[1]):
+        imagined = model.step(state, actions[:, t], generator)
+        if imagined.reward is None:
+            raise InputError(f"expected a model that imagines rewards, got one of {model.spec.env_id} without")
+        state = imagined.state
+        steps.append((imagined.reward, imagined.continuation, imagined.uncertainty))
+    reward, continuation, uncertainty = (torch.stack(column) for column in zip(*steps, strict=True))
+    return Imagination(state, reward, continuation, uncertainty)
+
+
+@runtime_checkable
+class MemberModel(Protocol):
+    """A `WorldModel` that consists of several, each of which can be followed alone.
+
+    Attributes:
+        num_members: how many can be followed.
+    """
+
+    num_members: int
+
+    def follow(self, state: ModelState, member: Tensor) -> ModelState:
+        """Returns ``state`` ``[B, ...]`` whose rows follow ``member`` ``[B]`` int64 from now on, in every step."""
         ...
 
 

@@ -14,7 +14,15 @@ from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, Transfer
 from experiments.evolve_configs import FitnessConfig
 from experiments.presets import CARTPOLE
 from experiments.signals import sigterm_raises
-from planners.configs import CEMConfig, MCTSConfig, PlannerConfig, RandomShootingConfig
+from planners.configs import (
+    CEMConfig,
+    GradientConfig,
+    ICEMConfig,
+    MCTSConfig,
+    MPPIConfig,
+    PlannerConfig,
+    RandomShootingConfig,
+)
 from synthetic_envs.configs import BanditConfig, EvolutionConfig
 from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
 
@@ -212,7 +220,7 @@ class Evaluate:
     """Judge a policy or a planner on the real environment."""
 
     policy: str
-    """folder of a policy, random, or a planner: random-shooting, cem, mcts"""
+    """folder of a policy, random, or a planner: random-shooting, cem, icem, mppi, gradient, mcts"""
     model: Path | None = None
     """world model to plan on; by default planners plan on the real simulator"""
     env: str = "CartPole-v1"
@@ -225,24 +233,33 @@ class Evaluate:
     """let a trained policy sample its actions"""
     random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
     cem: CEMConfig = field(default_factory=CEMConfig)
+    icem: ICEMConfig = field(default_factory=ICEMConfig)
+    mppi: MPPIConfig = field(default_factory=MPPIConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
     mcts: MCTSConfig = field(default_factory=MCTSConfig)
 
     @kept_compilations()
     def run(self) -> None:
         from envs.evaluate import evaluate
         from envs.threads import torch_threads
-        from experiments.policies import open_policy
+        from experiments.policies import open_policy, planning_cost, where_to_act
 
         planners: dict[str, PlannerConfig] = {
             "random-shooting": self.random_shooting,
             "cem": self.cem,
+            "icem": self.icem,
+            "mppi": self.mppi,
+            "gradient": self.gradient,
             "mcts": self.mcts,
         }
         policy = open_policy(self.policy, self.env, planners, self.model, self.stochastic)
         with torch_threads(1):
-            found = evaluate(policy, self.env, self.episodes, self.seed, progress="evaluating")
+            world = where_to_act(policy, self.env)
+            found = evaluate(policy, world, self.episodes, self.seed, progress="evaluating")
         print(f"{self.policy} on {self.env}, {self.episodes} episodes: mean return {found.returns.mean():.1f}, "
               f"standard deviation {found.returns.std():.1f}, worst {found.returns.min():.1f}")  # fmt: skip
+        if (cost := planning_cost(policy)) is not None:
+            print(f"planning took {cost}")
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
 """Policies by name: a saved one, the random one, or a planner on a model."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import gymnasium
 
 from envs.errors import InputError, unknown_name
 from envs.policy import Policy, RandomPolicy
 from envs.spec import make_real, spec_of
-from planners.configs import PlannerConfig
+from planners.configs import MCTSConfig, PlannerConfig
 
 if TYPE_CHECKING:
     from envs.world_model import WorldModel
+    from planners.planner_policy import PlannerPolicy
 
 
 def is_artifact(name: str) -> bool:
@@ -54,15 +58,51 @@ def open_policy(
     return load_policy(name, stochastic)
 
 
-def _planner(env_id: str, config: PlannerConfig, model: Path | None) -> Policy:
-    from planners.planner_policy import PlannerPolicy, make_planner
+def where_to_act(policy: Policy, env_id: str) -> str | Callable[[], gymnasium.Env]:
+    """Returns what `envs.evaluate.evaluate` runs ``policy`` on: ``env_id``, or a function that makes it watched.
 
+    A planner on the real simulator has to see the state of the environment that it acts in where observations do not
+    show it.
+    """
+    planning = _as_planner(policy)
+    if planning is None:
+        return env_id
+    from planners.simulator import SimulatorModel
+
+    model = planning.model
+    if isinstance(model, SimulatorModel) and model.needs_watching:
+        return lambda: model.watch(make_real(env_id))
+    return env_id
+
+
+def planning_cost(policy: Policy) -> str | None:
+    """Returns what the decisions of ``policy`` have cost so far, in words; None where it does not plan."""
+    planning = _as_planner(policy)
+    return None if planning is None else planning.cost.told()
+
+
+def _as_planner(policy: Policy) -> "PlannerPolicy | None":
+    if "planners.planner_policy" not in sys.modules:  # nobody plans, so nothing of planning is imported
+        return None
+    from planners.planner_policy import PlannerPolicy
+
+    return policy if isinstance(policy, PlannerPolicy) else None
+
+
+def _planner(env_id: str, config: PlannerConfig, model: Path | None) -> Policy:
+    from planners.action_spaces import require_served
+    from planners.planner_policy import PlannerPolicy, make_planner, planner_name
+
+    spec = spec_of(env_id)
+    require_served(spec, planner_name(config))
     if model is None:
         return PlannerPolicy(_true_model(env_id), make_planner(config))
+    from worldmodels.saved_model import LoadOptions
     from worldmodels.saving import load_model
 
-    loaded = load_model(model)
-    spec_of(env_id).require_same(loaded.spec, "the environment", "the world model")
+    priced = not isinstance(config, MCTSConfig) and config.risk.uncertainty_penalty > 0
+    loaded = load_model(model, LoadOptions(epistemic=priced))
+    spec.require_same(loaded.spec, "the environment", "the world model")
     return PlannerPolicy(loaded, make_planner(config))
 
 

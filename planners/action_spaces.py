@@ -10,10 +10,14 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.spec import EnvSpec
+from planners.draws import Randomness, integers, uniform
 
 _SERVED = {
     "random_shooting": ("Discrete", "bounded Box"),
     "cem": ("Discrete", "bounded Box"),
+    "icem": ("Discrete", "bounded Box"),
+    "mppi": ("Discrete", "bounded Box"),
+    "gradient": ("bounded Box",),
     "mcts": ("Discrete", "bounded Box"),
 }
 
@@ -47,13 +51,10 @@ def num_actions(spec: EnvSpec) -> tuple[int, int]:
     return int(space.n), int(space.start)
 
 
-def draw_actions(
-    spec: EnvSpec, shape: tuple[int, ...], device: torch.device, generator: torch.Generator | None
-) -> Tensor:
-    """Returns uniformly random actions ``[*shape, *A]`` of a Discrete or bounded Box space."""
+def draw_actions(spec: EnvSpec, shape: tuple[int, ...], device: torch.device, randomness: Randomness) -> Tensor:
+    """Returns uniformly random actions ``[*shape, *A]`` of a Discrete or bounded Box space; rows are the first axis."""
     if isinstance(spec.action_space, spaces.Discrete):
         n, start = num_actions(spec)
-        return torch.randint(start, start + n, shape, device=device, generator=generator)
+        return integers(start, start + n, shape, device, randomness)
     low, high = box_bounds(spec, device)
-    uniform = torch.rand(*shape, *low.shape, dtype=low.dtype, device=device, generator=generator)
-    return torch.clamp(low + (high - low) * uniform, low, high)
+    return torch.clamp(low + (high - low) * uniform((*shape, *low.shape), low.dtype, device, randomness), low, high)

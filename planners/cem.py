@@ -9,15 +9,16 @@ Shape legend: ``B`` rows, ``N`` sequences a row, ``H`` horizon, ``K`` blocks of 
 """
 
 import torch
-from gymnasium import spaces
 from torch import Tensor
 
 from envs.world_model import ModelState, WorldModel, num_rows
 from planners.action_spaces import require_served
-from planners.cem_families import Categorical, Gaussian
+from planners.cem_families import FamilySettings, make_family
 from planners.configs import CEMConfig
+from planners.draws import Randomness
 from planners.plan import Plan, ValueFn
-from planners.trajectory import block_means, hold_actions, imagine_returns, num_blocks, shift
+from planners.scoring import make_scorer
+from planners.trajectory import block_means, hold_actions, num_blocks, shift
 
 
 @torch.no_grad()
@@ -25,7 +26,7 @@ def cem(
     model: WorldModel,
     state: ModelState,
     config: CEMConfig,
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
     warm_start: Tensor | None = None,
     value_fn: ValueFn | None = None,
 ) -> Plan:
@@ -44,24 +45,24 @@ def cem(
         InputError: the action space is neither Discrete nor a bounded Box.
     """
     require_served(model.spec, "cem")
-    discrete = isinstance(model.spec.action_space, spaces.Discrete)
-    family = (Categorical if discrete else Gaussian)(model.spec, config, model.device)
+    settings = FamilySettings(config.initial_std, config.min_std, config.min_probability, config.smoothing)
+    family = make_family(model.spec, settings, model.device)
+    score = make_scorer(model, state, config, generator, value_fn)
     blocks = num_blocks(config.horizon, config.hold)
     start = None if warm_start is None else block_means(warm_start, config.hold)
     parameters = family.initial(num_rows(state), blocks, start)
-    outcomes = generator if config.stochastic_model else None
     for _ in range(config.iterations):
         samples = family.draw(parameters, config.num_sequences, generator)
-        actions = hold_actions(family.to_actions(samples), config.hold, config.horizon)
-        returns = imagine_returns(model, state, actions, config.discount, value_fn, outcomes)
-        weights = elite_weights(returns, config.elite_fraction)
+        scores = score(hold_actions(family.to_actions(samples), config.hold, config.horizon))
+        weights = elite_weights(scores, config.elite_fraction)
         parameters = family.refit(parameters, samples, weights)
-    value = (weights * torch.where(weights > 0, returns, 0.0)).sum(dim=1)
+    value = (weights * torch.where(weights > 0, scores, 0.0)).sum(dim=1)
     steps = hold_actions(parameters.centre.unsqueeze(1), config.hold, config.horizon).squeeze(1)
     return Plan(
         action=family.best_action(parameters.centre[:, 0]),
         value=torch.where(weights.sum(dim=1) > 0, value, -torch.inf),
         warm_start=shift(steps, family.initial(len(value), 1, None).centre[:, 0]),
+        model_calls=config.iterations * config.horizon,
     )
 
 
@@ -71,7 +72,11 @@ def elite_weights(returns: Tensor, elite_fraction: float) -> Tensor:
     The elites of a row are the best ``elite_fraction`` of it (at least one) and their equals. A return of -inf is
     never one, so the weights of a row without a finite return are all 0.
     """
-    num_elites = max(1, round(elite_fraction * returns.shape[1]))
+    return best_weights(returns, max(1, round(elite_fraction * returns.shape[1])))
+
+
+def best_weights(returns: Tensor, num_elites: int) -> Tensor:
+    """Returns the weights of `elite_weights` for a number of elites, at least 1 and at most ``N``."""
     worst_elite = returns.topk(num_elites, dim=1).values[:, -1:]
     elites = ((returns >= worst_elite) & returns.isfinite()).to(returns.dtype)
     return elites / elites.sum(dim=1, keepdim=True).clamp(min=1)

@@ -1,6 +1,6 @@
 """Settings of the planners. Nothing heavy is imported here, so that ``--help`` answers at once.
 
-`hold` is in all three: a drawn action is kept for that many steps, so that short budgets reach further (with two
+`hold` is in all of them: a drawn action is kept for that many steps, so that short budgets reach further (with two
 actions held for 5 of 15 steps there are only 8 sequences, and all of them can be imagined).
 """
 
@@ -9,6 +9,28 @@ from dataclasses import dataclass
 from typing import Literal
 
 from envs.errors import require
+
+
+@dataclass(frozen=True)
+class RiskConfig:
+    """How sure of a sequence's return a planner wants to be."""
+
+    num_particles: int = 1
+    """Times each sequence is imagined, at least 1. Particles follow an ensemble's members in equal shares, each the
+    same one to the horizon; where outcomes are not drawn, as many as there are members are enough and are taken."""
+    caution: float = 0.0
+    """Score of a sequence: the mean return of its particles less this many of their standard deviations, at least 0."""
+    uncertainty_penalty: float = 0.0
+    """What one unit of the model's epistemic uncertainty costs at each step, at least 0."""
+
+    def __post_init__(self) -> None:
+        require(self.num_particles >= 1, "num_particles", "of at least 1", self.num_particles)
+        require(0 <= self.caution < math.inf, "caution", "of at least 0", self.caution)
+        penalty = self.uncertainty_penalty
+        require(0 <= penalty < math.inf, "uncertainty_penalty", "of at least 0", penalty)
+        require(
+            self.caution == 0 or self.num_particles > 1, "num_particles", "above 1 with caution", self.num_particles
+        )
 
 
 @dataclass(frozen=True)
@@ -31,6 +53,7 @@ class RandomShootingConfig:
     """Discount for each step, in (0, 1]."""
     stochastic_model: bool = False
     """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
         _require_trajectory(self)
@@ -63,6 +86,7 @@ class CEMConfig:
     """Discount for each step, in (0, 1]."""
     stochastic_model: bool = False
     """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
         _require_trajectory(self)
@@ -176,10 +200,134 @@ class MCTSConfig:
             require(planned, name, "off with Gumbel, whose sequential halving plans all simulations at first", wanted)
 
 
-PlannerConfig = RandomShootingConfig | CEMConfig | MCTSConfig
+@dataclass(frozen=True)
+class ICEMConfig:
+    """iCEM: the cross-entropy method with noise correlated in time, fewer sequences each round, and elites kept."""
+
+    horizon: int = 30
+    """Imagined steps, at least 1."""
+    num_sequences: int = 100
+    """Sequences for each state in the first round, at least 2."""
+    iterations: int = 4
+    """Rounds of drawing and refitting, at least 1."""
+    hold: int = 1
+    """Steps for which each drawn action is held, at least 1."""
+    elite_fraction: float = 0.1
+    """Share of the first round's sequences that the distribution is refitted to, in (0, 1]."""
+    kept_fraction: float = 0.3
+    """Share of the elites that compete again in the next round and, shifted, at the next step, in [0, 1]."""
+    decay: float = 1.25
+    """Each round draws so many times fewer sequences than the one before, at least 1; never below twice the elites."""
+    noise_exponent: float = 2.0
+    """Noise along a sequence falls in power as frequency to this exponent, at least 0; 0 is white."""
+    smoothing: float = 0.1
+    """Weight of the old distribution in the new one, in [0, 1)."""
+    initial_std: float = 0.25
+    """First standard deviation of a Box action, as a share of its range, above 0."""
+    min_std: float = 0.0
+    """Lowest standard deviation of a Box action, as a share of its range, at least 0."""
+    min_probability: float = 0.05
+    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
+    act_on: Literal["best", "mean"] = "best"
+    """Act on the best sequence seen in the last round, or on the mean of the refitted distribution."""
+    discount: float = 1.0
+    """Discount for each step, in (0, 1]."""
+    stochastic_model: bool = False
+    """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
+
+    def __post_init__(self) -> None:
+        _require_trajectory(self)
+        _require_refitted(self)
+        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
+        require(0 < self.elite_fraction <= 1, "elite_fraction", "in (0, 1]", self.elite_fraction)
+        require(0 <= self.kept_fraction <= 1, "kept_fraction", "in [0, 1]", self.kept_fraction)
+        require(1 <= self.decay < math.inf, "decay", "of at least 1", self.decay)
+        require(0 <= self.smoothing < 1, "smoothing", "in [0, 1)", self.smoothing)
+        require(0 <= self.min_std < math.inf, "min_std", "of at least 0", self.min_std)
+        require(self.act_on in ("best", "mean"), "act_on", "to be 'best' or 'mean'", self.act_on)
 
 
-def _require_trajectory(config: RandomShootingConfig | CEMConfig) -> None:
+@dataclass(frozen=True)
+class MPPIConfig:
+    """Model predictive path integral control: all sequences weigh in, the better the more."""
+
+    horizon: int = 20
+    """Imagined steps, at least 1."""
+    num_sequences: int = 128
+    """Sequences for each state and iteration, at least 2."""
+    iterations: int = 3
+    """Rounds of drawing and averaging, at least 1."""
+    hold: int = 1
+    """Steps for which each drawn action is held, at least 1."""
+    temperature: float = 0.1
+    """How little better returns count for more, above 0."""
+    relative_temperature: bool = True
+    """The temperature is in standard deviations of a state's returns; without this in units of return."""
+    initial_std: float = 0.25
+    """Standard deviation (sigma) of a Box action, as a share of its range, above 0."""
+    std_decay: float = 1.0
+    """Each round draws with so many times the standard deviation of the one before, in (0, 1]; 1 as in the paper."""
+    noise_exponent: float = 0.0
+    """Noise along a sequence falls in power as frequency to this exponent, at least 0; 0 is white."""
+    control_cost: float = 0.0
+    """Weight, at least 0, of the price ``u (v - u) / sigma^2`` of a drawn Box action v about a nominal u that is
+    counted from the middle of the range: gamma of the paper, in units of return."""
+    min_probability: float = 0.05
+    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
+    discount: float = 1.0
+    """Discount for each step, in (0, 1]."""
+    stochastic_model: bool = False
+    """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
+
+    def __post_init__(self) -> None:
+        _require_trajectory(self)
+        _require_refitted(self)
+        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
+        require(0 < self.temperature < math.inf, "temperature", "above 0", self.temperature)
+        require(0 < self.std_decay <= 1, "std_decay", "in (0, 1]", self.std_decay)
+        require(0 <= self.control_cost < math.inf, "control_cost", "of at least 0", self.control_cost)
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """Gradient ascent on drawn action sequences, through the model; Box actions, models that can be differentiated."""
+
+    horizon: int = 20
+    """Imagined steps, at least 1."""
+    num_sequences: int = 8
+    """Sequences for each state, at least 1."""
+    iterations: int = 20
+    """Gradient steps, at least 1."""
+    hold: int = 1
+    """Steps for which each action is held, at least 1."""
+    learning_rate: float = 0.05
+    """Adam's step, as a share of the action's range, above 0."""
+    discount: float = 1.0
+    """Discount for each step, in (0, 1]."""
+    stochastic_model: bool = False
+    """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
+
+    def __post_init__(self) -> None:
+        _require_trajectory(self)
+        require(self.iterations >= 1, "iterations", "of at least 1", self.iterations)
+        require(0 < self.learning_rate < math.inf, "learning_rate", "above 0", self.learning_rate)
+
+
+TrajectoryConfig = RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | GradientConfig
+PlannerConfig = TrajectoryConfig | MCTSConfig
+
+
+def _require_trajectory(config: TrajectoryConfig) -> None:
     for name in ("horizon", "num_sequences", "hold"):
         require(getattr(config, name) >= 1, name, "of at least 1", getattr(config, name))
     require(0 < config.discount <= 1, "discount", "in (0, 1]", config.discount)
+
+
+def _require_refitted(config: ICEMConfig | MPPIConfig) -> None:
+    require(config.iterations >= 1, "iterations", "of at least 1", config.iterations)
+    require(0 <= config.noise_exponent < math.inf, "noise_exponent", "of at least 0", config.noise_exponent)
+    require(0 < config.initial_std < math.inf, "initial_std", "above 0", config.initial_std)
+    require(0 <= config.min_probability <= 1, "min_probability", "in [0, 1]", config.min_probability)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from envs.world_model import ModelState, WorldModel
+from planners.draws import Randomness
 
 WarmStart = Tensor | dict[str, Tensor]
 """What a planner keeps from one step of an episode to the next, each tensor ``[B, ...]``."""
@@ -25,11 +25,13 @@ class Plan:
         value: ``[B]`` float32, the return that the planner expects.
         warm_start: ``[B, ...]``, to be given to the same planner at the next step of the episode; None at its start,
             and from planners that keep nothing.
+        model_calls: how often the model was asked to step a batch.
     """
 
     action: Tensor
     value: Tensor
     warm_start: WarmStart | None = None
+    model_calls: int = 0
 
 
 ValueFn = Callable[[ModelState], Tensor]
@@ -40,5 +42,5 @@ class Planner(Protocol):
     """A planner whose settings are bound already."""
 
     def __call__(
-        self, model: WorldModel, state: ModelState, generator: torch.Generator | None, warm_start: WarmStart | None
+        self, model: WorldModel, state: ModelState, generator: Randomness, warm_start: WarmStart | None
     ) -> Plan: ...

@@ -15,8 +15,10 @@ from envs.spec import EnvSpec
 from envs.world_model import ModelState, WorldModel, num_rows
 from planners.action_spaces import draw_actions, num_actions, require_served
 from planners.configs import RandomShootingConfig
+from planners.draws import Randomness, uniform
 from planners.plan import Plan, ValueFn
-from planners.trajectory import draw_sequences, imagine_returns, shift
+from planners.scoring import make_scorer
+from planners.trajectory import draw_sequences, shift
 
 
 @torch.no_grad()
@@ -24,7 +26,7 @@ def random_shooting(
     model: WorldModel,
     state: ModelState,
     config: RandomShootingConfig,
-    generator: torch.Generator | None = None,
+    generator: Randomness = None,
     warm_start: Tensor | None = None,
     value_fn: ValueFn | None = None,
 ) -> Plan:
@@ -47,8 +49,7 @@ def random_shooting(
     actions, drawn = draw_sequences(model.spec, sizes, config.hold, model.device, generator)
     if drawn and warm_start is not None:
         actions[:, 0] = warm_start
-    outcomes = generator if config.stochastic_model else None
-    returns = imagine_returns(model, state, actions, config.discount, value_fn, outcomes)
+    returns = make_scorer(model, state, config, generator, value_fn)(actions)
     scores = returns
     if config.choose == "mean" and isinstance(model.spec.action_space, spaces.Discrete):
         scores = _mean_by_first_action(actions[:, :, 0], returns, model.spec)
@@ -56,7 +57,7 @@ def random_shooting(
     each = torch.arange(rows, device=actions.device)
     best = actions[each, chosen]
     last = draw_actions(model.spec, (rows,), actions.device, generator)
-    return Plan(action=best[:, 0], value=scores[each, chosen], warm_start=shift(best, last))
+    return Plan(best[:, 0], scores[each, chosen], shift(best, last), model_calls=config.horizon)
 
 
 def _mean_by_first_action(first: Tensor, returns: Tensor, spec: EnvSpec) -> Tensor:
@@ -71,9 +72,9 @@ def _mean_by_first_action(first: Tensor, returns: Tensor, spec: EnvSpec) -> Tens
     return means.gather(1, first - start)
 
 
-def _random_argmax(scores: Tensor, returns: Tensor, generator: torch.Generator | None) -> Tensor:
+def _random_argmax(scores: Tensor, returns: Tensor, generator: Randomness) -> Tensor:
     """Returns the index ``[B]`` of the best score; among equals decides the own return, then the lot."""
     best = scores == scores.amax(dim=1, keepdim=True)
     best &= returns == torch.where(best, returns, -torch.inf).amax(dim=1, keepdim=True)
-    lots = torch.rand(scores.shape, device=scores.device, generator=generator)
+    lots = uniform(tuple(scores.shape), scores.dtype, scores.device, generator)
     return torch.where(best, lots, -1.0).argmax(dim=1)

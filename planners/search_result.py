@@ -93,7 +93,9 @@ def summarise(
         action = best + int(spec.action_space.start)  # type: ignore[attr-defined]
     else:
         action = sampled_actions[torch.arange(rows, device=device), best]
+    told = statistics(*map(torch.from_numpy, (counts, depths, means)))
     found = SearchResult(
+        model_calls=told.model_calls,
         action=action,
         value=torch.from_numpy(tree.nodes["value"][:, 0].astype(np.float32)).to(device),
         visits=torch.from_numpy(visits).to(device),
@@ -101,6 +103,6 @@ def summarise(
         policy=torch.from_numpy(policy).to(device),
         sampled_actions=sampled_actions,
         tree=tree,
-        statistics=statistics(*map(torch.from_numpy, (counts, depths, means))),
+        statistics=told,
     )
     return found, index

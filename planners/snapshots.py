@@ -1,7 +1,8 @@
 """How the states of real environments are read and written: one small adapter a class.
 
-A state is a flat float64 vector that holds all that the next step depends on. `planners.simulator` proves each adapter
-at its first use, so a subclass that remembers more is found out.
+A state is a flat float64 vector that holds all that the next step depends on. Classic control and toy text are known by
+their state, MuJoCo by its own (`planners.mujoco_snapshot`), anything else by its seed and actions, which are replayed
+(`planners.replay`). `planners.simulator` proves each at its first use, so a subclass that remembers more is found out.
 
 Shape legend: ``D`` length of the vector, ``O`` the observation's shape.
 """
@@ -24,7 +25,13 @@ from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
 from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
 from gymnasium.envs.toy_text.taxi import TaxiEnv
 
-from envs.errors import InputError
+from planners.mujoco_snapshot import capture_mujoco, is_mujoco, restore_mujoco
+from planners.replay import make_capture, restore_by_replay
+
+_DEFAULT_LIMIT = 1000
+"""Longest episode, in steps, that is replayed where an environment has no limit of its own."""
+_STEPS_AHEAD = 256
+"""How far plans may look beyond the longest episode."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +42,17 @@ class Snapshot:
         capture: returns the state ``[D]`` float64 of an unwrapped environment.
         restore: puts such a state into another one, which has been reset before.
         from_observation: returns the state ``[D]`` that an observation ``[*O]`` shows; None where it does not show all.
+        replays: the two above are given a `planners.replay.RecordedEnv` instead, which knows its seed and actions.
     """
 
     capture: Callable[[Any], np.ndarray]
     restore: Callable[[Any, np.ndarray], None]
     from_observation: Callable[[np.ndarray], np.ndarray] | None = None
+    replays: bool = False
 
 
 def snapshot_of(env: gymnasium.Env) -> Snapshot:
-    """Returns the adapter for ``env``; raises `InputError` naming those that can be restored where there is none.
+    """Returns the adapter for ``env``: of its class, or the one that replays.
 
     Where a wrapper changes what is observed, as `envs.position_only` does, an observation does not show the state.
     """
@@ -52,8 +61,10 @@ def snapshot_of(env: gymnasium.Env) -> Snapshot:
             found = _SNAPSHOTS[one]
             as_it_is = env.observation_space == env.unwrapped.observation_space
             return found if as_it_is else replace(found, from_observation=None)
-    known = ", ".join(one.__name__.removesuffix("Env") for one in _SNAPSHOTS)
-    raise InputError(f"the state of {env} cannot be restored, so it cannot be planned on; known are {known}")
+    if is_mujoco(env):
+        return Snapshot(capture_mujoco, restore_mujoco)
+    capacity = (env.spec.max_episode_steps if env.spec else None) or _DEFAULT_LIMIT
+    return Snapshot(make_capture(capacity + _STEPS_AHEAD), restore_by_replay, replays=True)
 
 
 def _capture_state(env: Any) -> np.ndarray:

@@ -49,7 +49,12 @@ def make_action_features(space: spaces.Space, device: torch.device) -> Callable[
 
 
 class ObservationBounds:
-    """Brings float32 predictions into a Box: rounded for integers, clamped to the bounds, in its dtype."""
+    """Brings float32 predictions into a Box: rounded for integers, clamped to the bounds, in its dtype.
+
+    Attributes:
+        dtype: of the Box.
+        unbounded: whether it has no bounds, so that nothing is clamped.
+    """
 
     def __init__(self, space: spaces.Box, device: torch.device):
         self.dtype = torch.from_numpy(np.empty(0, space.dtype)).dtype
@@ -57,12 +62,12 @@ class ObservationBounds:
         self._exact = torch.float64 if self._integers else self.dtype
         self._low = torch.from_numpy(space.low).to(device, self._exact)
         self._high = torch.from_numpy(space.high).to(device, self._exact)
-        self._unbounded = not (np.isfinite(space.low).any() or np.isfinite(space.high).any())
+        self.unbounded = not (np.isfinite(space.low).any() or np.isfinite(space.high).any())
 
     def apply(self, values: Tensor) -> Tensor:
         """``[B, D]`` float32 to ``[B, D]`` inside the space. NaN stays NaN where the dtype has it."""
         exact = values.to(self._exact)
-        if self._unbounded:
+        if self.unbounded:
             return exact
         clamped = torch.clamp(exact, self._low, self._high)
         return clamped.round().to(self.dtype) if self._integers else clamped

@@ -25,7 +25,7 @@ def judged(inputs: TerminationInputs, after: Tensor, change: Tensor, action: Ten
             network to subtract two observations.
         action: features ``[B, A]``.
     """
-    return after if inputs == "next" else torch.cat((after, change, action), dim=1)
+    return after if inputs == "next" else torch.cat((after, change, action), dim=-1)
 
 
 def num_judged(inputs: TerminationInputs, num_dims: int, num_actions: int) -> int:
@@ -42,7 +42,11 @@ def judged_normaliser(inputs: TerminationInputs, normalisers: Normalisers) -> No
 
 
 class FoldedTermination:
-    """Termination networks for inference."""
+    """Termination networks for inference.
+
+    Attributes:
+        never_ends: whether training saw no termination, so that there is none.
+    """
 
     def __init__(
         self,
@@ -57,7 +61,7 @@ class FoldedTermination:
 
         ``members`` are those in use, indices ``[M]``; None for all.
         """
-        self._never_ends = float(weight) == NEVER_ENDS
+        self.never_ends = float(weight) == NEVER_ENDS
         used = torch.arange(len(network.weights[0])) if members is None else members
         self._inputs = inputs
         self._mlp = FoldedMLP(network, used, judged_normaliser(inputs, normalisers), device)
@@ -69,10 +73,15 @@ class FoldedTermination:
 
         It is the members' mean, or with ``dealt`` that of the member which each row follows.
         """
-        if self._never_ends:
+        if self.never_ends:
             return torch.ones(len(after), device=after.device)
         inputs = judged(self._inputs, after, change, action)
         if dealt is None:
             return torch.sigmoid_(self._shift - self._logit(self._mlp.hidden(inputs)).squeeze(-1)).mean(0)
         logits = self._logit(self._mlp.hidden_of_each(dealt.gather(inputs)))
         return torch.sigmoid_(self._shift - dealt.scatter(logits).squeeze(-1))
+
+    def continuation_of_each(self, after: Tensor, change: Tensor, action: Tensor) -> Tensor:
+        """Returns the same ``[M, C]`` by each member of its own rows, for arguments ``[M, C, *]``."""
+        logits = self._logit(self._mlp.hidden_of_each(judged(self._inputs, after, change, action)))
+        return torch.sigmoid_(self._shift - logits.squeeze(-1))

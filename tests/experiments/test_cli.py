@@ -200,6 +200,17 @@ def test_numbers_out_of_range_are_told_before_any_work(capsys, out, arguments, t
         (["--policy", "cem", "--cem.elite-fraction", 0], r"expected elite_fraction in \(0, 1\], got 0.0"),
         (["--policy", "mcts", "--mcts.num-simulations", 0], "expected num_simulations of at least 1, got 0"),
         (["--policy", "mcts", "--env", "Pendulum-v1"], "mcts expects a Discrete action space, Pendulum-v1 has Box"),
+        (
+            ["--policy", "gradient"],
+            "gradient expects a bounded Box .* planners that serve it: random_shooting, cem, icem",
+        ),
+        (["--policy", "icem", "--icem.horizon", 0], "expected horizon of at least 1, got 0"),
+        (["--policy", "mppi", "--mppi.num-sequences", 0], "expected num_sequences of at least 1, got 0"),
+        (["--policy", "icem", "--icem.risk.num-particles", 0], "expected num_particles of at least 1, got 0"),
+        (
+            ["--policy", "cem", "--cem.risk.num-particles", 4, "--episodes", 1],
+            "expected an ensemble or stochastic_model",
+        ),
     ],
 )
 def test_evaluations_out_of_range_are_told(capsys, arguments, told):
@@ -404,7 +415,7 @@ def test_model_policy_and_environment_that_disagree_are_told(capsys, out, shelf)
     assert told == "the environment and the policy disagree on env_id: Acrobot-v1 against CartPole-v1"
     told = sentence(capsys, "evaluate", "--policy", "random", "--model", shelf / "model")
     assert told.startswith(
-        "expected a planner (random-shooting, cem, mcts) to go with a model, got the policy 'random'"
+        "expected a planner (random-shooting, cem, icem, mppi, gradient, mcts) to go with a model, got the policy"
     )
 
 
@@ -498,6 +509,32 @@ def said(capsys, *arguments: object) -> str:
     capsys.readouterr()
     main([str(argument) for argument in arguments])
     return capsys.readouterr().out
+
+
+PLANS = {
+    "random-shooting": ["--random-shooting.num-sequences", 4, "--random-shooting.horizon", 3],
+    "cem": ["--cem.num-sequences", 4, "--cem.horizon", 3],
+    "icem": ["--icem.num-sequences", 4, "--icem.horizon", 3],
+    "mppi": ["--mppi.num-sequences", 4, "--mppi.horizon", 3],
+    "mcts": ["--mcts.num-simulations", 3, "--mcts.horizon", 3],
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_planner_is_evaluated_on_a_model_and_tells_its_cost(capsys, shelf, name):
+    where = ["--model", shelf / "model", "--env", "CartPole-v1", "--episodes", 2]
+    told = said(capsys, "evaluate", "--policy", name, *where, *PLANS[name])
+    assert re.search(
+        rf"{name} on CartPole-v1, 2 episodes: mean return .*\nplanning took .* ms a decision, \d+ model", told
+    )
+
+
+def test_a_planner_acts_in_an_environment_whose_observations_hide_its_state(capsys):
+    """On the real simulator, which watches the environment that is acted in."""
+    plan = ["--icem.num-sequences", 3, "--icem.horizon", 2, "--icem.iterations", 1]
+    for env in ("simulacra/PositionOnlyCartPole-v1", "InvertedPendulum-v5"):
+        told = said(capsys, "evaluate", "--policy", "icem", "--env", env, "--episodes", 1, *plan)
+        assert told.startswith(f"icem on {env}, 1 episodes: mean return")
 
 
 def test_what_was_collected_can_be_inspected(capsys, tmp_path):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from envs.spec import EnvSpec, spec_of
 from envs.world_model import Imagined, ModelState
+from planners.plan import Plan, Planner, ValueFn
 
 
 class TabularModel:
@@ -76,6 +77,34 @@ class CartPoleModel:
         return Imagined({"x": after}, after, torch.ones(len(x)), up.float(), *torch.zeros(2, len(x)))
 
 
+class PendulumModel:
+    """The equations of Gymnasium's Pendulum-v1, batched."""
+
+    def __init__(self):
+        self.spec = spec_of("Pendulum-v1")
+        self.device = torch.device("cpu")
+
+    def encode(self, observation: Tensor, previous: ModelState | None = None, action: Tensor | None = None):
+        cosine, sine, speed = observation.double().unbind(-1)
+        return {"angle": torch.atan2(sine, cosine), "speed": speed}
+
+    def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
+        angle, speed, torque = state["angle"], state["speed"], action[:, 0].double()
+        assert (torque.abs() <= 2).all()
+        upright = torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+        reward = -(upright.square() + 0.1 * speed.square() + 0.001 * torque.square())
+        speed = (speed + (15 * angle.sin() + 3 * torque) * 0.05).clamp(-8, 8)
+        angle = angle + speed * 0.05
+        shown = torch.stack([angle.cos(), angle.sin(), speed], dim=-1).float()
+        ones = torch.ones(len(angle))
+        return Imagined({"angle": angle, "speed": speed}, shown, reward.float(), ones, *torch.zeros(2, len(angle)))
+
+
+@pytest.fixture
+def pendulum() -> PendulumModel:
+    return PendulumModel()
+
+
 @pytest.fixture
 def make_table() -> type[TabularModel]:
     return TabularModel
@@ -109,3 +138,70 @@ def random_table() -> Callable[..., TabularModel]:
         return TabularModel(random.integers(num_cells, size=shape), random.normal(size=shape), 1.0 - ends, start)
 
     return make
+
+
+def final_lqr_value(state: ModelState) -> Tensor:
+    """The final cost of `DoubleIntegrator`'s linear-quadratic problem, the same as a step's, negated."""
+    return -state["x"].square().sum(dim=1)
+
+
+@pytest.fixture
+def lqr_cost() -> Callable[[Planner], float]:
+    """Cost of 60 steps from (1, 0), replanned at each with warm starts, over that of the infinite-horizon optimum."""
+
+    def measure(planner: Planner) -> float:
+        model, generator = DoubleIntegrator(), torch.Generator().manual_seed(0)
+        state, warm_start, cost = {"x": torch.tensor([[1.0, 0.0]])}, None, 0.0
+        for _ in range(60):
+            plan = planner(model, state, generator, warm_start)
+            imagined = model.step(state, plan.action)
+            state, warm_start, cost = imagined.state, plan.warm_start, cost - imagined.reward.item()
+        return cost / 13.31722
+
+    return measure
+
+
+@pytest.fixture
+def lqr_plan() -> Callable[[Planner], Plan]:
+    """The plan from (1, 0); over 30 steps and a final cost the optimum costs 13.25030 and starts with -2.56633."""
+
+    def plan(planner: Planner) -> Plan:
+        generator = torch.Generator().manual_seed(0)
+        return planner(DoubleIntegrator(), {"x": torch.tensor([[1.0, 0.0]])}, generator, None)
+
+    return plan
+
+
+@pytest.fixture
+def lqr_value() -> ValueFn:
+    return final_lqr_value
+
+
+class Bandit:
+    """One step of a Box in one dimension whose reward is a function of action and member; members are ``shifts``."""
+
+    def __init__(self, reward_fn: Callable[[Tensor], Tensor], shifts: list[float] | None = None, noise: float = 0.0):
+        box = spaces.Box(-1.0, 1.0, (1,), np.float32)
+        self.spec, self.device = EnvSpec("Bandit-v0", box, box), torch.device("cpu")
+        self._reward_fn, self._noise = reward_fn, noise
+        self._shifts = torch.tensor(shifts or [0.0])
+        self.num_members, self.seen = len(self._shifts), []
+
+    def encode(self, observation: Tensor, previous: ModelState | None = None, action: Tensor | None = None):
+        return {"member": torch.zeros(len(observation), dtype=torch.int64)}
+
+    def follow(self, state: ModelState, member: Tensor) -> ModelState:
+        return {"member": member}
+
+    def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
+        self.seen.append(action)
+        action, rows = action[:, 0], len(action)
+        reward = self._reward_fn(action) + self._shifts[state["member"]] * action.abs()
+        if generator is not None:
+            reward = reward + self._noise * torch.randn(rows, generator=generator)
+        return Imagined(state, action[:, None], reward, torch.ones(rows), action.abs(), torch.zeros(rows))
+
+
+@pytest.fixture
+def make_bandit() -> type[Bandit]:
+    return Bandit

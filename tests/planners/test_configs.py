@@ -4,7 +4,15 @@ import sys
 import pytest
 
 from envs.errors import InputError
-from planners.configs import CEMConfig, MCTSConfig, RandomShootingConfig
+from planners.configs import (
+    CEMConfig,
+    GradientConfig,
+    ICEMConfig,
+    MCTSConfig,
+    MPPIConfig,
+    RandomShootingConfig,
+    RiskConfig,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +32,31 @@ from planners.configs import CEMConfig, MCTSConfig, RandomShootingConfig
         (CEMConfig, {"initial_std": 0.0}),
         (CEMConfig, {"min_std": -0.1}),
         (CEMConfig, {"min_probability": 2.0}),
+        (ICEMConfig, {"horizon": 0}),
+        (ICEMConfig, {"num_sequences": 1}),
+        (ICEMConfig, {"iterations": 0}),
+        (ICEMConfig, {"elite_fraction": 1.1}),
+        (ICEMConfig, {"kept_fraction": -0.1}),
+        (ICEMConfig, {"decay": 0.9}),
+        (ICEMConfig, {"noise_exponent": -1.0}),
+        (ICEMConfig, {"smoothing": 1.0}),
+        (ICEMConfig, {"initial_std": 0.0}),
+        (ICEMConfig, {"min_std": -0.1}),
+        (ICEMConfig, {"min_probability": 2.0}),
+        (ICEMConfig, {"act_on": "worst"}),
+        (MPPIConfig, {"num_sequences": 1}),
+        (MPPIConfig, {"iterations": 0}),
+        (MPPIConfig, {"temperature": 0.0}),
+        (MPPIConfig, {"initial_std": float("inf")}),
+        (MPPIConfig, {"std_decay": 1.5}),
+        (MPPIConfig, {"control_cost": -1.0}),
+        (MPPIConfig, {"noise_exponent": float("nan")}),
+        (GradientConfig, {"num_sequences": 0}),
+        (GradientConfig, {"iterations": 0}),
+        (GradientConfig, {"learning_rate": 0.0}),
+        (RiskConfig, {"num_particles": 0}),
+        (RiskConfig, {"caution": -1.0}),
+        (RiskConfig, {"uncertainty_penalty": float("nan")}),
         (MCTSConfig, {"num_simulations": 0}),
         (MCTSConfig, {"horizon": 0}),
         (MCTSConfig, {"num_rollouts": 0}),

@@ -9,14 +9,16 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from gymnasium.utils import EzPickle
 
 from envs.errors import InputError
-from envs.world_model import index_state, repeat_state
+from envs.world_model import imagine_by_steps, index_state, repeat_state
 from planners.configs import MCTSConfig, RandomShootingConfig
 from planners.planner_policy import make_planner
+from planners.replay import RecordedEnv, make_capture, restore_by_replay
 from planners.simulator import SimulatorModel
 from planners.snapshots import Snapshot
 
 CONTROL = ["CartPole-v1", "Pendulum-v1", "MountainCar-v0", "MountainCarContinuous-v0", "Acrobot-v1"]
 RESTORABLE = [*CONTROL, "CliffWalking-v1", "Taxi-v4"]
+MUJOCO = ["Hopper-v5", "Ant-v5", "Humanoid-v5"]
 
 
 def _make_frozen_lake(slippery: bool) -> Callable[[], gymnasium.Env]:
@@ -24,7 +26,7 @@ def _make_frozen_lake(slippery: bool) -> Callable[[], gymnasium.Env]:
 
 
 @pytest.mark.parametrize(
-    "env", [*RESTORABLE, _make_frozen_lake(False)], ids=lambda env: env if isinstance(env, str) else "lake"
+    "env", [*RESTORABLE, *MUJOCO, _make_frozen_lake(False)], ids=lambda env: env if isinstance(env, str) else "lake"
 )
 def test_steps_equal_the_real_environment_bit_for_bit(env: Any) -> None:
     model = SimulatorModel(env)
@@ -53,6 +55,29 @@ def test_states_can_be_indexed_and_repeated() -> None:
     one = model.step(index_state(state, torch.tensor([1])), torch.tensor([1]))
     assert torch.equal(many.observation[3], one.observation[0])
     assert not torch.equal(many.observation[0], many.observation[1])
+
+
+@pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1", "Hopper-v5", "FrozenLake-v1"])
+def test_sequences_are_imagined_as_step_by_step(env_id: str) -> None:
+    model = SimulatorModel(_make_frozen_lake(False) if env_id == "FrozenLake-v1" else env_id)
+    live = gymnasium.make(env_id)
+    state = repeat_state(model.capture([live], np.asarray(live.reset(seed=0)[0])[None]), 20)
+    live.action_space.seed(0)
+    actions = torch.from_numpy(np.array([[live.action_space.sample() for _ in range(40)] for _ in range(20)]))
+    whole, steps = model.imagine(state, actions, None, True), imagine_by_steps(model, state, actions, None)
+    assert torch.equal(whole.reward, steps.reward)
+    assert torch.equal(whole.continuation, steps.continuation)
+    assert torch.equal(whole.uncertainty, steps.uncertainty)
+    assert all(torch.equal(value, steps.state[name]) for name, value in whole.state.items())
+    again, steps = (
+        one(whole.state, actions)
+        for one in (
+            lambda state, actions: model.imagine(state, actions, None, False),
+            lambda state, actions: imagine_by_steps(model, state, actions, None),
+        )
+    )
+    assert torch.equal(again.reward, steps.reward)
+    assert torch.equal(again.continuation, steps.continuation)
 
 
 def test_an_ended_row_stays_where_it_is() -> None:
@@ -124,9 +149,74 @@ def test_hidden_memory_and_chance_are_found_out(make_env: Callable) -> None:
         SimulatorModel(make_env)
 
 
-@pytest.mark.parametrize("make_env", [ForgetfulEnv, "Blackjack-v1"])
-def test_an_unknown_environment_is_refused(make_env: Any) -> None:
-    with pytest.raises(InputError, match=r"cannot be restored, so it cannot be planned on; known are CartPole"):
+class LuckyEnv(ForgetfulEnv):
+    """Every step has a part in chance, from the generator that a reset seeds."""
+
+    def step(self, action: int) -> tuple:
+        self._world[0] += float(self.np_random.random())
+        return super().step(action)
+
+
+class LeavingEnv(ForgetfulEnv):
+    """Its resets do not forget everything: each starts a little further."""
+
+    resets = 0
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        super().reset(seed=seed)
+        LeavingEnv.resets += 1
+        self._world[0] += LeavingEnv.resets
+        return np.array(self._world, np.float32), {}
+
+
+def test_any_deterministic_environment_is_restored_by_replaying() -> None:
+    model = SimulatorModel(ForgetfulEnv)
+    live = model.watch(ForgetfulEnv())
+    observation, _ = live.reset(seed=4)
+    for _ in range(3):
+        observation, *_ = live.step(1)
+    state = model.encode(torch.as_tensor(observation[None]))
+    imagined = model.step(repeat_state(state, 2), torch.tensor([0, 1]))
+    again = model.step(imagined.state, torch.tensor([0, 1]))
+    for step in (imagined, again):
+        observation, *_ = live.step(0)
+        assert [row.tobytes() for row in step.observation.numpy()] == [observation.tobytes()] * 2
+    unwatched = ForgetfulEnv()
+    unwatched.reset(seed=0)
+    with pytest.raises(InputError, match=r"to be watched by `SimulatorModel.watch`"):
+        model.capture([unwatched], observation[None])
+
+
+def test_a_replay_goes_on_from_where_the_scratch_is() -> None:
+    env = RecordedEnv(ForgetfulEnv())
+    capture, steps = make_capture(10), []
+    env.reset(seed=1)
+    vectors = [capture(env)]
+    for action in (1, 0, 1, 1):
+        env.step(action)
+        vectors.append(capture(env))
+    step = env.env.step
+    env.env.step = lambda action: steps.append(action) or step(action)
+    restore_by_replay(env, vectors[2])
+    assert steps == [1, 0]
+    restore_by_replay(env, vectors[4])
+    assert steps == [1, 0, 1, 1]
+    restore_by_replay(env, vectors[4])
+    assert steps == [1, 0, 1, 1]
+    with pytest.raises(InputError, match="at most 3 steps"):
+        make_capture(3)(env)
+
+
+@pytest.mark.parametrize(
+    ("make_env", "why"),
+    [
+        (LuckyEnv, "would tell a planner its luck beforehand"),
+        ("Blackjack-v1", "would tell a planner its luck beforehand"),
+        (LeavingEnv, "cannot be restored exactly"),
+    ],
+)
+def test_what_a_replay_cannot_restore_is_refused(make_env: Any, why: str) -> None:
+    with pytest.raises(InputError, match=why):
         SimulatorModel(make_env)
 
 
@@ -145,6 +235,29 @@ def test_an_observation_without_velocities_does_not_show_the_state() -> None:
     assert model.step(state, torch.ones(1, dtype=torch.int64)).observation.tolist() == [live.step(1)[0].tolist()]
     with pytest.raises(InputError, match="does not show its state"):
         model.encode(state["observation"])
+    assert model.needs_watching
+    watched = model.watch(gymnasium.make("simulacra/PositionOnlyCartPole-v1"))
+    watched.reset(seed=0)
+    observation, *_ = watched.step(1)
+    seen = model.step(model.encode(torch.as_tensor(observation[None])), torch.ones(1, dtype=torch.int64))
+    assert seen.observation.tolist() == [watched.step(1)[0].tolist()]
+    watched.close()
+    with pytest.raises(InputError, match="does not show its state"):
+        model.encode(torch.as_tensor(observation[None]))
+
+
+def test_watched_environments_that_look_the_same_are_told_apart_or_refused() -> None:
+    model = SimulatorModel(ForgetfulEnv, Snapshot(_capture_world, _restore_world))
+    first, second = (model.watch(ForgetfulEnv()) for _ in range(2))
+    observation, _ = first.reset(seed=1)
+    second.reset(seed=1)
+    assert model.encode(torch.as_tensor(observation[None]))["vector"].tolist() == [first.unwrapped._world]
+    second.unwrapped._world = [observation.item() + 1.0 - 0.1]
+    first.unwrapped._world = [observation.item() + 1.0 - 0.1 + 1e-12]
+    observation, *_ = first.step(0)
+    second.step(0)
+    with pytest.raises(InputError, match="show the same observation in different states"):
+        model.encode(torch.as_tensor(observation[None]))
 
 
 @pytest.mark.parametrize(

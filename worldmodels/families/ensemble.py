@@ -18,7 +18,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from envs.world_model import Imagined, ModelState
+from envs.world_model import Imagination, Imagined, ModelState, imagine_by_steps
 from worldmodels.configs import EnsembleConfig, require_propagation
 from worldmodels.dealing import Dealt, by_member, deal
 from worldmodels.families.ensemble_network import EnsembleNetwork
@@ -29,6 +29,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
+from worldmodels.inference import inference_unless_differentiated, is_differentiated
 from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import (
@@ -39,6 +40,7 @@ from worldmodels.normaliser import (
 )
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
+from worldmodels.sequences import FoldedSequences, FoldedSpread
 
 UNASSIGNED = -1
 """Member of a row of tsinf that has none yet: its first step with a generator draws one."""
@@ -69,9 +71,10 @@ class Ensemble:
     - ``tsinf``: each row follows one member, drawn at its first step and kept in the state;
     - ``elite``: like ts1, but drawn among the elites.
 
-    Without a generator all give the mean and no noise (a tsinf row that has a member keeps it).
+    Without a generator all give the mean and no noise. A row that has a member in its state, of tsinf or by `follow`,
+    keeps to it, with and without a generator.
 
-    With ``LoadOptions.epistemic`` off, a step with a generator evaluates of each row only the member that it follows.
+    With ``LoadOptions.epistemic`` off, only the member that a row follows is evaluated, where it follows one.
 
     The epistemic uncertainty is the standard deviation of the members' means, the aleatoric one the root of their mean
     variance, both in units of the training targets' standard deviation and averaged over the ``Y`` predicted numbers.
@@ -114,6 +117,9 @@ class Ensemble:
         self._per_output = (self._scale > 0).float() * self._noise_scale / outputs
         inputs, weight = self.parts.config.termination_inputs, network.termination_weight
         self._ending = FoldedTermination(network.termination, weight, inputs, normalisers, device, members)
+        mean, (low, high) = self._dynamics.head(slice(0, outputs), target), self._variance_bounds
+        spread = FoldedSpread(low, high, self._scale * self._noise_scale)
+        self._sequences = FoldedSequences(self._dynamics, mean, self._gaussian, spread, self._ending, self._bounds)
 
     def with_trained(self, trained: Trained) -> "Ensemble":
         return Ensemble(trained, self.parts, self.options)
@@ -140,11 +146,11 @@ class Ensemble:
     def recall(self, observation: Tensor, memory: ModelState) -> ModelState:  # noqa: ARG002, part of the contract
         return self.encode(observation)
 
-    @torch.inference_mode()
+    @inference_unless_differentiated
     def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
         """Imagines one step of ``B`` rows (see `envs.world_model.WorldModel.step`). A row depends on no other row."""
         features = self._features(action)
-        if generator is not None and self.propagation != "mean" and not self.options.epistemic:
+        if not self.options.epistemic and self._follows(state, generator):
             return self._step_followed(state, features, self._deal(state, generator), generator)
         before, member = state["observation"], self._choose(state, generator)
         hidden = self._dynamics.hidden(torch.cat((before, features), dim=1))
@@ -164,12 +170,29 @@ class Ensemble:
         noise = variance.sqrt().mul_(self._per_output).sum(1)
         return Imagined(_following(after, member, state), observation, outcome[:, -1], continuation, uncertainty, noise)
 
-    def _step_followed(self, state: ModelState, features: Tensor, dealt: Dealt, generator: torch.Generator) -> Imagined:
+    @property
+    def num_members(self) -> int:
+        """How many members are in use: the elites for ``mean`` and ``elite``, else all."""
+        return self._dynamics.num_members
+
+    def follow(self, state: ModelState, member: Tensor) -> ModelState:
+        """Returns ``state`` with rows that follow ``member`` ``[B]`` int64 in [0, num_members), in every step."""
+        return {"observation": state["observation"], "member": member}
+
+    def _follows(self, state: ModelState, generator: torch.Generator | None) -> bool:
+        """Whether every row follows some member at this step."""
+        if generator is not None:
+            return self.propagation != "mean" or "member" in state
+        return "member" in state and bool((state["member"] != UNASSIGNED).all())
+
+    def _step_followed(
+        self, state: ModelState, features: Tensor, dealt: Dealt, generator: torch.Generator | None
+    ) -> Imagined:
         """Steps each row with its own member alone: rows are gathered by member for the networks."""
         before = state["observation"]
         hidden = self._dynamics.hidden_of_each(dealt.gather(torch.cat((before, features), dim=1)))
         mean, variance = dealt.scatter(torch.cat(self._gaussians(hidden), dim=-1)).chunk(2, dim=1)
-        outcome = mean + self._noise(variance, generator)
+        outcome = mean if generator is None else mean + self._noise(variance, generator)
         observation = self._bounds.apply(before + outcome[:, :-1])
         after = observation.to(torch.float32)
         continuation = self._ending.continuation(after, after - before, features, dealt)
@@ -179,6 +202,23 @@ class Ensemble:
             _following(after, dealt.member, state), observation, outcome[:, -1], continuation, unknown, noise
         )
 
+    def imagine(
+        self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+    ) -> Imagination:
+        """Imagines sequences (see `envs.world_model.SequenceModel`), fast where rows follow one member or the mean."""
+        fast = not with_uncertainty and self._bounds.dtype == torch.float32 and not is_differentiated(actions, state)
+        followed = self.propagation in ("mean", "tsinf") and self._follows(state, generator)
+        if not fast or not (followed or (generator is None and "member" not in state)):
+            return imagine_by_steps(self, state, actions, generator)
+        with torch.inference_mode():
+            features = self._features(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
+            if not followed:
+                return self._sequences.imagine_mean(state["observation"], features)
+            dealt = self._deal(state, generator)
+            imagined = self._sequences.imagine(state["observation"], features, dealt, generator)
+        imagined.state["member"] = dealt.member
+        return imagined
+
     def _gaussians(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the members' means, and their variances in normalised units before the noise scale, ``[M, *, Y]``."""
         mean, log_variance = self._gaussian(hidden).chunk(2, dim=-1)
@@ -186,18 +226,21 @@ class Ensemble:
 
     def _choose(self, state: ModelState, generator: torch.Generator | None) -> Tensor | None:
         """Returns the member that each row follows ``[B]`` (`UNASSIGNED`: the mean), or None for the mean in all."""
-        if self.propagation == "mean":
-            return None
-        if generator is None:
-            return state["member"] if self.propagation == "tsinf" else None
-        return self._deal(state, generator).member
+        if generator is None or (self.propagation == "mean" and "member" in state):
+            return state.get("member")
+        return None if self.propagation == "mean" else self._deal(state, generator).member
 
-    def _deal(self, state: ModelState, generator: torch.Generator) -> Dealt:
-        """Deals a member to each row; with tsinf only to those that have none yet, at the same cost in draws."""
+    def _deal(self, state: ModelState, generator: torch.Generator | None) -> Dealt:
+        """Deals a member to each row, or where states hold one only to those that have none yet (at the same cost in
+        draws); without a generator each has one.
+        """
+        held = state.get("member")
+        if generator is None:
+            assert held is not None
+            return by_member(held, self._dynamics.num_members)
         dealt = deal(len(state["observation"]), self._dynamics.num_members, generator, self.device)
-        if self.propagation != "tsinf":
+        if held is None:
             return dealt
-        held = state["member"]
         return by_member(torch.where(held == UNASSIGNED, dealt.member, held), self._dynamics.num_members)
 
     def _noise(self, variance: Tensor, generator: torch.Generator) -> Tensor:

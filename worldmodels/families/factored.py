@@ -25,6 +25,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
+from worldmodels.inference import inference_unless_differentiated
 from worldmodels.judging import FoldedTermination, judged, judged_normaliser
 from worldmodels.networks import FoldedGaussian, weights_from, weights_to_tensors
 from worldmodels.normaliser import normalisers_from
@@ -100,7 +101,7 @@ class FactoredModel:
     def recall(self, observation: Tensor, memory: ModelState) -> ModelState:  # noqa: ARG002, part of the contract
         return self.encode(observation)
 
-    @torch.inference_mode()
+    @inference_unless_differentiated
     def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
         """Imagines one step of ``B`` rows (see `envs.world_model.WorldModel.step`). A row depends on no other row."""
         before, features = state["observation"], self._features(action)

@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from envs.world_model import Imagined, ModelState
+from envs.world_model import Imagination, Imagined, ModelState, imagine_by_steps
 from worldmodels.configs import MLPConfig
 from worldmodels.families.mlp_network import MLPNetwork
 from worldmodels.features import (
@@ -24,11 +24,13 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
+from worldmodels.inference import inference_unless_differentiated, is_differentiated
 from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, normalisers_from
 from worldmodels.prediction import Mixture
 from worldmodels.saved_model import LoadOptions, Trained
+from worldmodels.sequences import AllToOne, FoldedSequences
 
 
 class MLPModel:
@@ -68,6 +70,7 @@ class MLPModel:
         self._ending = FoldedTermination(
             network.termination, network.termination_weight, config.termination_inputs, normalisers, self.device
         )
+        self._sequences = FoldedSequences(self._dynamics, self._head, None, None, self._ending, self._bounds)
         self._std = (network.residual * normalisers.target.std).to(self.device)
         self._noise_scale = trained.noise_scale.to(self.device)
         changes = normalisers.target.std > 0
@@ -92,7 +95,7 @@ class MLPModel:
     def recall(self, observation: Tensor, memory: ModelState) -> ModelState:  # noqa: ARG002, part of the contract
         return self.encode(observation)
 
-    @torch.inference_mode()
+    @inference_unless_differentiated
     def step(
         self,
         state: ModelState,
@@ -112,6 +115,16 @@ class MLPModel:
             uncertainty=torch.zeros(len(before), device=self.device),
             noise=torch.full((len(before),), self._noise, device=self.device),
         )
+
+    def imagine(
+        self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+    ) -> Imagination:
+        """Imagines sequences (see `envs.world_model.SequenceModel`)."""
+        if with_uncertainty or is_differentiated(actions, state) or self._bounds.dtype != torch.float32:
+            return imagine_by_steps(self, state, actions, generator)
+        with torch.inference_mode():
+            features = self._features(actions.flatten(0, 1)).unflatten(0, actions.shape[:2])
+            return self._sequences.imagine(state["observation"], features, AllToOne(), None)
 
     def _outcome(self, before: Tensor, features: Tensor) -> Tensor:
         """Returns the change of the observation and the reward ``[B, Y]``."""

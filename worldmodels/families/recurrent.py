@@ -36,6 +36,7 @@ from worldmodels.features import (
     require_vectors,
     vector_space,
 )
+from worldmodels.inference import inference_unless_differentiated
 from worldmodels.judging import FoldedTermination
 from worldmodels.networks import FoldedMLP, soft_clamp, weights_from, weights_to_tensors
 from worldmodels.normaliser import Normalisers, identity_normaliser, join_normalisers, normalisers_from
@@ -141,7 +142,7 @@ class Recurrent:
         now = require_vectors(observation, self._num_dims).to(self.device, torch.float32, copy=True)
         return {"observation": now, **memory}
 
-    @torch.inference_mode()
+    @inference_unless_differentiated
     def step(self, state: ModelState, action: Tensor, generator: torch.Generator | None = None) -> Imagined:
         """Imagines one step of ``B`` rows (see `envs.world_model.WorldModel.step`). A row depends on no other row."""
         before, inputs = state["observation"], self._inputs(state, action)

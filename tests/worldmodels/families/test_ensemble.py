@@ -13,7 +13,9 @@ from worldmodels.configs import EnsembleConfig, Propagation
 from worldmodels.dealing import by_member, deal
 from worldmodels.families.ensemble import UNASSIGNED, Ensemble
 from worldmodels.judging import NEVER_ENDS
+from worldmodels.networks import soft_clamp
 from worldmodels.saved_model import LoadOptions
+from worldmodels.sequences import FoldedSpread
 
 MakeUntrained = Callable[..., Ensemble]
 
@@ -264,3 +266,44 @@ def test_a_model_that_saw_no_end_never_ends(toy: Ensemble) -> None:
         model = Ensemble(toy.trained, toy.parts, options)
         imagined = model.step(model.encode(torch.rand(9, 3)), torch.zeros(9, dtype=torch.int64), seeded(0))
         assert (imagined.continuation == 1).all()
+
+
+@pytest.mark.parametrize("propagation", ["mean", "ts1", "tsinf"])
+@pytest.mark.parametrize("epistemic", [True, False])
+def test_a_row_follows_the_member_it_is_told_to(
+    make_untrained: MakeUntrained, propagation: Propagation, epistemic: bool
+) -> None:
+    """Without noise it takes that member's mean alone; with noise it varies about it by that member's deviation."""
+    config = EnsembleConfig(num_members=3, hidden=(16,), termination_hidden=(8,))
+    model = make_untrained(spec_with(spaces.Discrete(2)), config)
+    model = Ensemble(model.trained, model.parts, LoadOptions(propagation, epistemic=epistemic))
+    member = torch.tensor([2, 0, 1, 2])
+    state = model.follow(model.encode(torch.rand(4, 3, generator=seeded(1))), member)
+    action = torch.tensor([0, 1, 1, 0])
+    network, normalisers = model.parts.network, model.parts.normalisers
+    with torch.no_grad():
+        features = torch.nn.functional.one_hot(action, 2).float()
+        inputs = torch.cat((state["observation"], features), 1)
+        mean, log_variance = network.dynamics(normalisers.inputs.normalise(inputs).expand(3, -1, -1))
+        rows, target = torch.arange(4), normalisers.target
+        expected = mean[member, rows] * target.std + target.mean
+        deviation = (0.5 * log_variance[member, rows]).exp() * target.std * model.trained.noise_scale
+    step = model.step(state, action)
+    torch.testing.assert_close(step.reward, expected[:, -1], rtol=1e-4, atol=1e-5)
+    assert torch.equal(step.state["member"], member)
+    many = model.step(repeat_state(state, 4000), action.repeat_interleave(4000), seeded(3))
+    spread = many.reward.view(4, 4000)
+    torch.testing.assert_close(spread.mean(1), expected[:, -1], rtol=0.05, atol=0.05)
+    torch.testing.assert_close(spread.std(1), deviation[:, -1], rtol=0.05, atol=0.01)
+    whole = model.imagine(repeat_state(state, 4000), action.repeat_interleave(4000)[:, None], seeded(3), False)
+    spread = whole.reward.view(4, 4000)
+    torch.testing.assert_close(spread.mean(1), expected[:, -1], rtol=0.05, atol=0.05)
+    torch.testing.assert_close(spread.std(1), deviation[:, -1], rtol=0.05, atol=0.01)
+
+
+def test_a_folded_spread_is_the_soft_clamp_written_out() -> None:
+    low, high = torch.full((2, 1, 3), -10.0), torch.full((2, 1, 3), 0.5)
+    log_variance = torch.linspace(-200, 200, 60).view(2, 10, 3)
+    expected = (0.5 * soft_clamp(log_variance, low, high)).exp() * torch.tensor([1.0, 2.0, 0.0])
+    folded = FoldedSpread(low, high, torch.tensor([1.0, 2.0, 0.0]))
+    torch.testing.assert_close(folded(log_variance), expected)

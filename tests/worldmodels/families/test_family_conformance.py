@@ -15,7 +15,17 @@ from envs.errors import InputError
 from envs.log_writer import LogWriter
 from envs.logs import Episode, Log, open_log
 from envs.spec import EnvSpec
-from envs.world_model import Imagined, ModelState, index_state, join_states, num_rows, repeat_state, where_state
+from envs.world_model import (
+    Imagined,
+    ModelState,
+    SequenceModel,
+    imagine_by_steps,
+    index_state,
+    join_states,
+    num_rows,
+    repeat_state,
+    where_state,
+)
 from worldmodels.configs import (
     CategoricalConfig,
     EnsembleConfig,
@@ -24,6 +34,7 @@ from worldmodels.configs import (
     MLPConfig,
     RecurrentConfig,
 )
+from worldmodels.families.ensemble import Ensemble
 from worldmodels.families.table import FAMILIES
 from worldmodels.prediction import Categorical, Mixture
 from worldmodels.saved_model import LoadOptions, SavedWorldModel
@@ -351,3 +362,38 @@ def test_other_spaces_are_refused_by_name(name: str, tmp_path: Path) -> None:
             writer.add(Episode(places, actions, np.zeros(1, np.float32), False, True))
     with pytest.raises(InputError, match="Toy-v0 has"):
         fit_model(open_log(tmp_path / "log"), case.config, FIT, progress=None)
+
+
+def test_sequences_are_imagined_as_step_by_step(fitted: Fitted) -> None:
+    """Where a family has a way of its own; without drawing, and where members are followed by each of them alone."""
+    model = fitted.model
+    state, action = fitted.rows(9)
+    actions = torch.stack([action, action.flip(0), action.roll(3, 0), action], dim=1)
+    if not isinstance(model, SequenceModel):
+        pytest.skip("it is only stepped")
+    starts = [(model, state)]
+    if isinstance(model, Ensemble):
+        lean = Ensemble(model.trained, model.parts, LoadOptions(epistemic=False))
+        starts = [(lean, state), (lean, model.follow(state, torch.arange(9) % model.num_members))]
+    for one, start in starts:
+        whole, steps = one.imagine(start, actions, None, False), imagine_by_steps(one, start, actions, None)
+        torch.testing.assert_close(whole.reward, steps.reward, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(whole.continuation, steps.continuation, rtol=1e-4, atol=1e-4)
+        assert whole.state.keys() == steps.state.keys()
+        for name, value in whole.state.items():
+            torch.testing.assert_close(value, steps.state[name], rtol=1e-4, atol=1e-4)
+
+
+@of_vectors
+def test_gradients_go_through_a_step(fitted: Fitted) -> None:
+    if not isinstance(fitted.case.actions, spaces.Box):
+        pytest.skip("its actions are Discrete")
+    state, action = fitted.rows(5)
+    state, action = {name: value.clone() for name, value in state.items()}, action.clone().requires_grad_()
+    total = fitted.model.step(state, action).reward.sum()
+    (slope,) = torch.autograd.grad(total, action)
+    for number in range(action.shape[1]):
+        nudge = torch.zeros_like(action)
+        nudge[:, number] = 1e-2
+        up, down = (fitted.model.step(state, (action + sign * nudge).detach()).reward for sign in (1, -1))
+        torch.testing.assert_close(slope[:, number], (up - down) / 2e-2, rtol=0.05, atol=1e-3)
