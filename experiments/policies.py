@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from envs.artifact import read_artifact_json
 from envs.errors import InputError, unknown_name
 from envs.policy import Policy, RandomPolicy
 from envs.spec import spec_of
 from planners.configs import PlannerConfig
+
+if TYPE_CHECKING:
+    from envs.world_model import WorldModel
 
 
 def is_artifact(name: str) -> bool:
@@ -27,7 +32,7 @@ def open_policy(
         name: folder of a saved policy, ``random``, or a key of ``planners``.
         env_id: real environment; needed but for saved policies.
         planners: settings of the planners that can be named.
-        model: world model that a planner plans on; None for the real simulator.
+        model: world model or synthetic MDP that a planner plans on; None for the real simulator.
         stochastic: a saved policy samples its actions.
 
     Raises:
@@ -57,8 +62,16 @@ def _planner(env_id: str, config: PlannerConfig, model: Path | None) -> Policy:
         from planners.simulator import SimulatorModel
 
         return PlannerPolicy(SimulatorModel(env_id), make_planner(config))
-    from worldmodels.saving import load_model
-
-    loaded = load_model(model)
+    loaded = _model_at(model)
     spec_of(env_id).require_same(loaded.spec, "the environment", "the world model")
     return PlannerPolicy(loaded, make_planner(config))
+
+
+def _model_at(path: Path) -> "WorldModel":
+    if read_artifact_json(path)["kind"] == "synthetic_env":
+        from experiments.synthetic_model import load_synthetic_model
+
+        return load_synthetic_model(path)
+    from worldmodels.saving import load_model
+
+    return load_model(path)

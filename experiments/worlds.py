@@ -10,6 +10,7 @@ import gymnasium
 from envs.artifact import read_artifact_json
 from envs.classic_control import CLASSIC_CONTROL
 from envs.errors import InputError
+from envs.functional_copies import functional_copy
 from envs.spec import BRAX_IDS, EnvSpec, make_real, spec_of
 from worldmodels.configs import EpisodeConfig
 
@@ -63,17 +64,11 @@ def open_world(source: str | Path, imagination: EpisodeConfig) -> World:
 
 
 def _real_world(env_id: str) -> World:
-    if env_id in FUNCTIONAL_COPIES:
-        from envs.gymnax_adapter import make_classic_control
-
-        env = make_classic_control(env_id)
+    if env_id not in FUNCTIONAL_COPIES:
+        make_real(env_id).close()
+    if env_id in FUNCTIONAL_COPIES or env_id.startswith(BRAX_IDS):
+        env = functional_copy(env_id)
         return World(env.spec, functional=(env, env.default_params))
-    make_real(env_id).close()
-    if env_id.startswith(BRAX_IDS):
-        from envs.brax_adapter import brax_named
-
-        brax = brax_named(env_id)
-        return World(brax.spec, functional=(brax, brax.default_params))
     return World(spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
 
 

@@ -1,0 +1,41 @@
+"""Networks of synthetic environments: perceptrons of `envs.mlp`, and such with PReLU, whose slopes are evolved too.
+
+Shape legend: ``I`` inputs, ``O`` outputs.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import lecun_normal
+
+from envs.dense import dense
+from envs.mlp import MLPParams, apply_mlp, init_mlp
+from synthetic_envs.configs import Activation
+
+_FIRST_SLOPE = 0.25
+"""PReLU's slope below 0 at the start (He et al. 2015)."""
+
+
+def init_network(key: jax.Array, sizes: Sequence[int], activation: Activation, output_scale: float = 1.0) -> MLPParams:
+    """Returns parameters for layers of ``sizes`` (input, hidden..., output); PReLU adds a ``slope`` ``[]`` a layer.
+
+    Weights are LeCun-normal, in the last layer orthogonal with gain ``output_scale``; biases are zero.
+    """
+    params = init_mlp(key, sizes, lecun_normal(), output_scale)
+    if activation == "prelu":
+        for i in range(len(sizes) - 2):
+            params[str(i)]["slope"] = jnp.full((), _FIRST_SLOPE)
+    return params
+
+
+def apply_network(params: MLPParams, inputs: jax.Array, activation: Activation) -> jax.Array:
+    """Returns outputs ``[..., O]`` for ``inputs`` ``[..., I]``."""
+    if activation != "prelu":
+        return apply_mlp(params, inputs, activation)
+    last = len(params) - 1
+    for i in range(len(params)):
+        layer = params[str(i)]
+        inputs = dense(inputs, layer["w"], layer["b"])
+        inputs = inputs if i == last else jnp.where(inputs > 0, inputs, layer["slope"] * inputs)
+    return inputs
