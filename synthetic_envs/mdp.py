@@ -12,6 +12,7 @@ stay inside the space; the first network may tell the change of the state instea
 Shape legend: ``O`` observation size, ``A`` the action's shape, ``I`` size of observation and action as one vector.
 """
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -57,6 +58,9 @@ class SyntheticMDP:
     Raises:
         InputError: spaces other than vectors (see `require_vectors`), no or another environment to start in, or no
             step cap where the real environment has no limit.
+
+    Attributes:
+        config: the settings, the step cap filled in.
     """
 
     family = "mdp"
@@ -73,7 +77,7 @@ class SyntheticMDP:
         observation = spec.observation_space
         assert isinstance(observation, spaces.Box)
         self.spec = EnvSpec(spec.env_id, observation, spec.action_space, max_steps)
-        self.config = config
+        self.config = replace(config, max_steps=max_steps)
         self._max_steps = max_steps
         self._real = real
         self._low, self._high = jnp.asarray(observation.low), jnp.asarray(observation.high)

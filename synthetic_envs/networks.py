@@ -4,13 +4,14 @@ Shape legend: ``I`` inputs, ``O`` outputs.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 from jax.nn.initializers import lecun_normal
 
 from envs.dense import dense
-from envs.mlp import MLPParams, apply_mlp, init_mlp
+from envs.mlp import MLPParams, apply_mlp
 from synthetic_envs.configs import Activation
 
 _FIRST_SLOPE = 0.25
@@ -20,11 +21,15 @@ _FIRST_SLOPE = 0.25
 def init_network(key: jax.Array, sizes: Sequence[int], activation: Activation, output_scale: float = 1.0) -> MLPParams:
     """Returns parameters for layers of ``sizes`` (input, hidden..., output); PReLU adds a ``slope`` ``[]`` a layer.
 
-    Weights are LeCun-normal, in the last layer orthogonal with gain ``output_scale``; biases are zero.
+    Weights are LeCun-normal, those of the last layer times ``output_scale``; biases are zero.
     """
-    params = init_mlp(key, sizes, lecun_normal(), output_scale)
-    if activation == "prelu":
-        for i in range(len(sizes) - 2):
+    shapes = list(pairwise(sizes))
+    params: MLPParams = {}
+    for i, (layer_key, shape) in enumerate(zip(jax.random.split(key, len(shapes)), shapes, strict=True)):
+        hidden = i < len(shapes) - 1
+        weights = lecun_normal()(layer_key, shape, jnp.float32)
+        params[str(i)] = {"w": weights if hidden else output_scale * weights, "b": jnp.zeros(shape[1])}
+        if hidden and activation == "prelu":
             params[str(i)]["slope"] = jnp.full((), _FIRST_SLOPE)
     return params
 

@@ -95,7 +95,7 @@ class RewardNetwork:
         next_observation: jax.Array,
         terminated: jax.Array,
     ) -> jax.Array:
-        """Returns what the network gives ``[...]`` for actions ``[..., *A]`` that lead from ``[..., O]`` to ``[..., O]``.
+        """Returns what the network pays ``[...]`` for actions ``[..., *A]`` between states ``[..., O]``.
 
         ``terminated`` ``[...]`` bool says which steps ended the episode for good.
         """
@@ -107,5 +107,5 @@ class RewardNetwork:
         return apply_network(params["reward"], jnp.concatenate(told, axis=-1), activation)[..., 0]
 
     def potential(self, params: RewardNetworkParams, observation: jax.Array) -> jax.Array:
-        """Returns ``Phi`` ``[...]`` of states ``[..., O]`` that are not terminal; for the potential-based kind alone."""
+        """Returns ``Phi`` ``[...]`` of states ``[..., O]`` that are not terminal; the potential-based kind has it."""
         return apply_network(params["potential"], observation, self.config.activation)[..., 0]
