@@ -30,7 +30,7 @@ def init_network(key: jax.Array, sizes: Sequence[int], activation: Activation, o
         weights = lecun_normal()(layer_key, shape, jnp.float32)
         params[str(i)] = {"w": weights if hidden else output_scale * weights, "b": jnp.zeros(shape[1])}
         if hidden and activation == "prelu":
-            params[str(i)]["slope"] = jnp.full((), _FIRST_SLOPE)
+            params[str(i)]["slope"] = jnp.full((), _FIRST_SLOPE, jnp.float32)
     return params
 
 

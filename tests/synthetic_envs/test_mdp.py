@@ -70,6 +70,7 @@ def test_states_are_clipped_to_the_real_space():
 def test_a_step_that_is_not_finite_ends_the_episode_where_it_was(broken):
     params = jax.tree.map(lambda leaf: leaf, BY_HAND)
     params[broken]["0"]["w"] = params[broken]["0"]["w"].at[1].set(1e38)
+    params["end"] = jax.tree.map(jnp.zeros_like, params["end"])
     observations = jnp.array([[0.5, 30.0], [0.5, 0.0]])
     after, rewards, terminated = make().transition(params, observations, jnp.array([5, 5]))
     assert terminated.tolist() == [True, False]
