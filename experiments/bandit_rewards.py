@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
 
+from envs.errors import InputError
 from envs.logs import Log
+from synthetic_envs.bandit import Bandit
 from synthetic_envs.saving import load_synthetic
 
 
@@ -26,6 +28,8 @@ def bandit_rewards(path: Path, log: Log, axes: tuple[int, int], num_points: int 
         first's; for Box actions the upper bound's minus the lower's), ``contexts`` and ``real`` ``[N][2]``.
     """
     env, params = load_synthetic(path)
+    if not isinstance(env, Bandit):
+        raise InputError(f"expected a bandit at {path}, found a synthetic environment of the family {env.family}")
     size = spaces.utils.flatdim(env.spec.observation_space)
     observed = np.asarray(log.observations)[:: max(1, len(log.observations) // 2000)]
     low, high = np.percentile(observed[:, axes], [0.5, 99.5], axis=0)

@@ -23,7 +23,7 @@ from planners.configs import (
     PlannerConfig,
     RandomShootingConfig,
 )
-from synthetic_envs.configs import BanditConfig, EvolutionConfig
+from synthetic_envs.configs import BanditConfig, EvolutionConfig, MDPConfig, RewardNetworkConfig
 from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
 
 
@@ -116,7 +116,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Evolve:
-    """Evolve a contextual bandit that trains agents for a real environment."""
+    """Evolve a bandit, a synthetic MDP or a reward network that trains agents for a real environment."""
 
     out: Path
     """folder to make; evolution works in a folder of this name with .evolve behind it"""
@@ -129,7 +129,11 @@ class Evolve:
     preset: str = "specialist"
     """how: specialist (one agent with fixed settings, in seconds) or general (then several, with drawn settings); the
     settings below start from it"""
+    kind: Literal["bandit", "mdp", "reward-network"] = "bandit"
+    """what is evolved, whose settings are those below under its name"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
+    mdp: MDPConfig = field(default_factory=MDPConfig)
+    reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
     seed: int = 0
     """fixes the evolution"""
     workers: int = 1
@@ -138,7 +142,7 @@ class Evolve:
     resume: bool = False
     """go on with the evolution that is there, or start a new one where there is none"""
     overwrite: bool = False
-    """replace a bandit, or an unfinished evolution, that is there"""
+    """replace an environment, or an unfinished evolution, that is there"""
 
     @sigterm_raises()
     @kept_compilations()
@@ -153,12 +157,14 @@ class Evolve:
 
         preset = evolve_preset(self.env, self.preset)
         last = replace(preset.stages[-1], search=self.search, fitness=self.fitness)
-        config = replace(preset, bandit=self.bandit, stages=(*preset.stages[:-1], last), seed=self.seed)
+        kinds = {"bandit": self.bandit, "mdp": self.mdp, "reward-network": self.reward_network}
+        stages = (*preset.stages[:-1], last)
+        config = replace(preset, synthetic=kinds[self.kind], stages=stages, seed=self.seed)
         history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
         if history is None:
-            print(f"the bandit at {self.out} is complete; nothing is left to do")
+            print(f"the {self.kind} at {self.out} is complete; nothing is left to do")
             return
-        print(f"bandit at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
+        print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
               f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
         if history.without_selection:
             print(f"simulacra: warning: in {history.without_selection} generations all candidates did equally well or "

@@ -24,11 +24,10 @@ from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.errors import InputError, require
 from envs.files import plain_json
 from envs.functional import Params
+from envs.functional_copies import functional_copy
 from envs.work_folder import Layout, differences, open_work_folder
 from experiments.evolve_configs import EvolveConfig, StageConfig
 from experiments.inner_training import make_member_fn
-from experiments.worlds import functional_real
-from synthetic_envs.bandit import Bandit
 from synthetic_envs.evolution import (
     EvolutionState,
     Generation,
@@ -39,6 +38,7 @@ from synthetic_envs.evolution import (
 )
 from synthetic_envs.executor import EvaluateFn, Executor, InProcess, ProcessPool
 from synthetic_envs.saving import save_synthetic
+from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
 _INIT = 1
 """Folded into the seed's key for the start of the search, so that it shares no draws with the search itself."""
@@ -127,7 +127,7 @@ def evolve_for(
 
 def make_problem(config: EvolveConfig, stage: StageConfig, start: Params | None = None) -> Problem:
     """Returns what a stage searches; it starts from random parameters where ``start`` is None."""
-    env, real = _env(config), functional_real(config.env_id)
+    env, real = _env(config), functional_copy(config.env_id)
     if start is None:
         start = env.init_params(jax.random.fold_in(jax.random.key(config.seed), _INIT))
     return Problem(start, tuple(make_member_fn(env, real, inner, stage.fitness) for inner in stage.agents))
@@ -203,8 +203,8 @@ def _seed_of(config: EvolveConfig, number: int) -> int:
     return int(np.random.SeedSequence([config.seed, number]).generate_state(1)[0]) if number else config.seed
 
 
-def _env(config: EvolveConfig) -> Bandit:
-    return Bandit(functional_real(config.env_id).spec, config.bandit)
+def _env(config: EvolveConfig) -> SyntheticEnv:
+    return make_synthetic(functional_copy(config.env_id).spec, config.synthetic)
 
 
 def _row(generation: Generation, stage: StageConfig) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def _known(value: float) -> float | None:
 def _work(config: EvolveConfig) -> dict[str, Any]:
     """Everything that decides what the evolution does."""
     agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
-    content: dict[str, Any] = plain_json({**asdict(config), "algorithms": agents})
+    content: dict[str, Any] = plain_json({**asdict(config), "kind": _env(config).family, "algorithms": agents})
     return content
 
 

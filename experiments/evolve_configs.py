@@ -5,7 +5,7 @@ from typing import Literal
 
 from agents.configs import AgentConfig, PPOConfig
 from envs.errors import require
-from synthetic_envs.configs import BanditConfig, EvolutionConfig
+from synthetic_envs.configs import BanditConfig, EvolutionConfig, SyntheticConfig
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class EvolveConfig:
 
     env_id: str = "CartPole-v1"
     """real environment, whose dynamics are at hand as compiled functions: classic control, or brax's"""
-    bandit: BanditConfig = field(default_factory=BanditConfig)
-    """the synthetic environment"""
+    synthetic: SyntheticConfig = field(default_factory=BanditConfig)
+    """the synthetic environment; the class of its settings says which kind"""
     stages: tuple[StageConfig, ...] = (StageConfig(),)
     """searches, one after the other"""
     seed: int = 0

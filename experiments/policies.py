@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gymnasium
 
+from envs.artifact import read_artifact_json
 from envs.errors import InputError, unknown_name
 from envs.policy import Policy, RandomPolicy
 from envs.spec import make_real, spec_of
@@ -35,7 +36,7 @@ def open_policy(
         name: folder of a saved policy, ``random``, or a key of ``planners``.
         env_id: real environment; needed but for saved policies.
         planners: settings of the planners that can be named.
-        model: world model that a planner plans on; None for the real simulator.
+        model: world model or synthetic MDP that a planner plans on; None for the real simulator.
         stochastic: a saved policy samples its actions.
 
     Raises:
@@ -97,11 +98,8 @@ def _planner(env_id: str, config: PlannerConfig, model: Path | None) -> Policy:
     require_served(spec, planner_name(config))
     if model is None:
         return PlannerPolicy(_true_model(env_id), make_planner(config))
-    from worldmodels.saved_model import LoadOptions
-    from worldmodels.saving import load_model
-
     priced = not isinstance(config, MCTSConfig) and config.risk.uncertainty_penalty > 0
-    loaded = load_model(model, LoadOptions(epistemic=priced))
+    loaded = _model_at(model, priced)
     spec.require_same(loaded.spec, "the environment", "the world model")
     return PlannerPolicy(loaded, make_planner(config))
 
@@ -117,3 +115,14 @@ def _true_model(env_id: str) -> "WorldModel":
     finally:
         env.close()
     return toy_text_model(env_id) if told else SimulatorModel(env_id)
+
+
+def _model_at(path: Path, epistemic: bool) -> "WorldModel":
+    if read_artifact_json(path)["kind"] == "synthetic_env":
+        from experiments.synthetic_model import load_synthetic_model
+
+        return load_synthetic_model(path)
+    from worldmodels.saved_model import LoadOptions
+    from worldmodels.saving import load_model
+
+    return load_model(path, LoadOptions(epistemic=epistemic))

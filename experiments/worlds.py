@@ -9,7 +9,8 @@ import gymnasium
 
 from envs.artifact import read_artifact_json
 from envs.classic_control import CLASSIC_CONTROL
-from envs.errors import InputError, unknown_name
+from envs.errors import InputError
+from envs.functional_copies import functional_copy
 from envs.spec import BRAX_IDS, EnvSpec, make_real, spec_of
 from worldmodels.configs import EpisodeConfig
 
@@ -62,29 +63,12 @@ def open_world(source: str | Path, imagination: EpisodeConfig) -> World:
     raise InputError(f"expected a world model or a synthetic environment to train on at {source}, found a {kind}")
 
 
-def functional_real(env_id: str) -> "FunctionalEnv":
-    """Returns the dynamics of a real environment as pure functions.
-
-    Raises:
-        InputError: it is not at hand as such: neither classic control nor brax's.
-    """
-    if env_id in FUNCTIONAL_COPIES:
-        from envs.gymnax_adapter import make_classic_control
-
-        return make_classic_control(env_id)
-    if env_id.startswith(BRAX_IDS):
-        from envs.brax_adapter import brax_named
-
-        make_real(env_id).close()  # refuses an unknown one with the nearest names
-        return brax_named(env_id)
-    raise unknown_name("environment with compiled dynamics", env_id, FUNCTIONAL_COPIES)
-
-
 def _real_world(env_id: str) -> World:
+    if env_id not in FUNCTIONAL_COPIES:
+        make_real(env_id).close()
     if env_id in FUNCTIONAL_COPIES or env_id.startswith(BRAX_IDS):
-        env = functional_real(env_id)
+        env = functional_copy(env_id)
         return World(env.spec, functional=(env, env.default_params))
-    make_real(env_id).close()
     return World(spec_of(env_id), make_vector_env=lambda n: gymnasium.make_vec(env_id, n))
 
 

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 from gymnasium import spaces
 from jax.nn.initializers import lecun_normal
 
-from envs.errors import InputError
 from envs.mlp import MLPParams, apply_mlp, init_mlp
 from envs.spec import EnvSpec
 from synthetic_envs.configs import BanditConfig
+from synthetic_envs.vectors import action_vector, require_vectors
 
 BanditParams = dict[str, MLPParams]
 
@@ -35,19 +35,12 @@ class Bandit:
     family = "bandit"
 
     def __init__(self, spec: EnvSpec, config: BanditConfig):
-        observation, action = spec.observation_space, spec.action_space
-        if not (isinstance(observation, spaces.Box) and len(observation.shape) == 1):
-            raise InputError(
-                f"expected a vector Box observation space of {spec.env_id} for a bandit, got {observation}"
-            )
-        vector_box = isinstance(action, spaces.Box) and len(action.shape) == 1
-        if not (isinstance(action, spaces.Discrete) or vector_box):
-            raise InputError(f"expected a Discrete or vector Box action space for a bandit, got {action}")
-        self.spec = EnvSpec(spec.env_id, observation, action, max_episode_steps=1)
+        self._observation_size, self._action_size = require_vectors(spec, "a bandit")
+        observation = spec.observation_space
+        assert isinstance(observation, spaces.Box)
+        self.spec = EnvSpec(spec.env_id, observation, spec.action_space, max_episode_steps=1)
         self.config = config
         self._low, self._high = jnp.asarray(observation.low), jnp.asarray(observation.high)
-        self._observation_size = observation.shape[0]
-        self._action_size = int(action.n) if isinstance(action, spaces.Discrete) else spaces.utils.flatdim(action)
 
     @property
     def default_params(self) -> BanditParams:
@@ -80,7 +73,5 @@ class Bandit:
 
     def reward(self, params: BanditParams, context: jax.Array, action: jax.Array) -> jax.Array:
         """Returns rewards ``[...]`` of actions ``[..., *A]`` in contexts ``[..., O]``."""
-        space = self.spec.action_space
-        if isinstance(space, spaces.Discrete):
-            action = jax.nn.one_hot(action - int(space.start), self._action_size)
-        return apply_mlp(params["reward"], jnp.concatenate([context, action], axis=-1), "relu")[..., 0]
+        inputs = jnp.concatenate([context, action_vector(self.spec.action_space, action)], axis=-1)
+        return apply_mlp(params["reward"], inputs, "relu")[..., 0]

@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args
 
 from envs.errors import require
 
+Activation = Literal["leaky_relu", "prelu", "relu", "silu", "tanh"]
+
 
 @dataclass(frozen=True)
 class BanditConfig:
@@ -17,10 +19,74 @@ class BanditConfig:
     """widths of the hidden layers that turn context and action into a reward"""
 
     def __post_init__(self) -> None:
-        for name in ("state_hidden", "reward_hidden"):
-            widths = getattr(self, name)
-            whole = all(isinstance(width, int) and width >= 1 for width in widths)
-            require(whole, f"the bandit's {name}", "of whole widths of at least 1", widths)
+        _require_widths("the bandit's state_hidden", self.state_hidden)
+        _require_widths("the bandit's reward_hidden", self.reward_hidden)
+
+
+@dataclass(frozen=True)
+class MDPConfig:
+    """A synthetic MDP (Ferreira et al. 2022: 83 leaky ReLU units for CartPole, 167 PReLU units for Acrobot)."""
+
+    hidden: tuple[int, ...] = (83,)
+    """widths of the hidden layers of each of the three networks: next state, reward, termination"""
+    activation: Activation = "leaky_relu"
+    """between layers; prelu learns its slope below 0"""
+    predicts: Literal["state", "change"] = "state"
+    """what the first network tells: the next state, or how it differs from this one"""
+    starts: Literal["real", "learned"] = "real"
+    """where episodes start: where the real environment's do, or where a network sends Gaussian noise"""
+    start_hidden: tuple[int, ...] = (32,)
+    """widths of that network's hidden layers"""
+    max_steps: int | None = None
+    """steps after which an episode is truncated; the real environment's limit where None"""
+
+    def __post_init__(self) -> None:
+        _require_widths("the MDP's hidden", self.hidden)
+        _require_widths("the MDP's start_hidden", self.start_hidden)
+        _require_one_of("the MDP's activation", self.activation, get_args(Activation))
+        _require_one_of("the MDP's predicts", self.predicts, ("state", "change"))
+        _require_one_of("the MDP's starts", self.starts, ("real", "learned"))
+        if self.max_steps is not None:
+            whole = isinstance(self.max_steps, int) and self.max_steps >= 1
+            require(whole, "the MDP's max_steps", "whole and of at least 1, or None", self.max_steps)
+
+
+@dataclass(frozen=True)
+class RewardNetworkConfig:
+    """A learned reward on the real dynamics (Ferreira et al. 2022)."""
+
+    kind: Literal["potential", "free"] = "potential"
+    """potential: gamma * Phi(next state) - Phi(state), which leaves the best policies as they are where it is added;
+    free: any function of state, action and next state"""
+    combine: Literal["additive", "exclusive"] = "additive"
+    """added to the real reward, or instead of it"""
+    gamma: float = 0.99
+    """discount of the potential: that of the agents to be trained, or the best policies may change"""
+    hidden: tuple[int, ...] = (64,)
+    """widths of the network's hidden layers"""
+    activation: Activation = "leaky_relu"
+    """between layers; prelu learns its slope below 0"""
+
+    def __post_init__(self) -> None:
+        _require_one_of("the reward network's kind", self.kind, ("potential", "free"))
+        _require_one_of("the reward network's combine", self.combine, ("additive", "exclusive"))
+        _require_one_of("the reward network's activation", self.activation, get_args(Activation))
+        _require_widths("the reward network's hidden", self.hidden)
+        number = isinstance(self.gamma, int | float)
+        require(number and 0 <= self.gamma <= 1, "the reward network's gamma", "in [0, 1]", self.gamma)
+
+
+SyntheticConfig = BanditConfig | MDPConfig | RewardNetworkConfig
+"""Which synthetic environment, and its settings."""
+
+
+def _require_widths(name: str, widths: tuple[int, ...]) -> None:
+    whole = all(isinstance(width, int) and width >= 1 for width in widths)
+    require(whole, name, "of whole widths of at least 1", widths)
+
+
+def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    require(value in known, name, f"to be one of {', '.join(known)}", value)
 
 
 Strategy = Literal["snes", "xnes", "open-es", "pgpe", "sep-cma-es", "cr-fm-nes"]

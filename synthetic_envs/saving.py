@@ -11,37 +11,51 @@ import numpy as np
 from envs.artifact import Artifact, load_artifact, save_artifact
 from envs.artifact_contents import config_from_json, require_finite
 from envs.errors import InputError, unknown_name
+from envs.functional import Params
 from envs.named_tensors import flatten_tensors, nest_tensors
-from synthetic_envs.bandit import Bandit, BanditParams
-from synthetic_envs.configs import BanditConfig
+from synthetic_envs.bandit import Bandit
+from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.mdp import SyntheticMDP
+from synthetic_envs.reward_network import RewardNetwork
+from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
-FAMILIES = {Bandit.family: (Bandit, BanditConfig)}
-"""What rebuilds each family: a class made from a spec and a configuration, and the configuration's class."""
+FAMILIES: dict[str, type[SyntheticConfig]] = {
+    Bandit.family: BanditConfig,
+    SyntheticMDP.family: MDPConfig,
+    RewardNetwork.family: RewardNetworkConfig,
+}
+"""The class of each family's settings, from which `make_synthetic` makes one."""
 
 
 def save_synthetic(
-    path: Path | str, env: Bandit, params: BanditParams, provenance: dict[str, Any], overwrite: bool = False
+    path: Path | str, env: SyntheticEnv, params: Params, provenance: dict[str, Any], overwrite: bool = False
 ) -> None:
     """Writes a synthetic environment and its evolved parameters as the folder ``path``."""
     artifact = Artifact("synthetic_env", env.family, env.spec, asdict(env.config), flatten_tensors(params), provenance)
     save_artifact(path, artifact, overwrite)
 
 
-def load_synthetic(path: Path | str) -> tuple[Bandit, BanditParams]:
+def load_synthetic(path: Path | str) -> tuple[SyntheticEnv, Params]:
     """Reads a synthetic environment and its parameters.
 
     Raises:
-        InputError: another kind, an unknown family, or tensors that do not fit the configuration.
+        InputError: another kind, an unknown family, tensors or a spec that do not fit the configuration, or no
+            functional copy of the real environment where one is needed.
     """
     artifact = load_artifact(path, kind="synthetic_env")
     if artifact.family not in FAMILIES:
         raise unknown_name("family of synthetic environment", artifact.family, FAMILIES)
-    env_type, config_type = FAMILIES[artifact.family]
     what = f"the {artifact.family} in {path}"
     require_finite(artifact.tensors, what)
-    env = env_type(artifact.spec, config_from_json(config_type, artifact.config, what))
+    env = make_synthetic(artifact.spec, config_from_json(FAMILIES[artifact.family], artifact.config, what))
     params = nest_tensors(artifact.tensors)
-    expected = jax.tree.map(lambda x: x.shape, jax.eval_shape(env.init_params, jax.random.key(0)))
-    if jax.tree.map(np.shape, params) != expected:
+    expected = jax.tree.map(_kind_of, jax.eval_shape(env.init_params, jax.random.key(0)))
+    if jax.tree.map(_kind_of, params) != expected:
         raise InputError(f"the tensors at {path} do not fit its configuration {env.config}: the artifact was edited")
+    if env.spec != artifact.spec:
+        raise InputError(f"the spec at {path} is not that of {what} and its configuration: the artifact was edited")
     return env, jax.tree.map(jnp.asarray, params)
+
+
+def _kind_of(leaf: Any) -> tuple[tuple[int, ...], str]:
+    return leaf.shape, np.dtype(leaf.dtype).name

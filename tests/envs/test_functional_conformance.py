@@ -39,9 +39,30 @@ def make_bandit(env_id: str) -> FunctionalEnv:
     return Bandit(spec_of(env_id), BanditConfig())
 
 
+def make_kind(env_id: str, family: str) -> FunctionalEnv:
+    from synthetic_envs.configs import MDPConfig, RewardNetworkConfig, SyntheticConfig
+    from synthetic_envs.synthetic_env import make_synthetic
+
+    configs: dict[str, SyntheticConfig] = {
+        "mdp": MDPConfig(),
+        "mdp, learned starts": MDPConfig((8,), "prelu", predicts="change", starts="learned", max_steps=5),
+        "reward-network": RewardNetworkConfig(),
+        "reward-network, free": RewardNetworkConfig("free", "exclusive"),
+    }
+    return make_synthetic(spec_of(env_id), configs[family])
+
+
+KINDS = [
+    ("mdp", "CartPole-v1"),
+    ("mdp, learned starts", "Pendulum-v1"),
+    ("reward-network", "CartPole-v1"),
+    ("reward-network, free", "Pendulum-v1"),
+]
+
 ENVS: dict[str, Callable[[], FunctionalEnv]] = {
     **{env_id: lambda env_id=env_id: make_classic_control(env_id) for env_id in CLASSIC_CONTROL},
     **{f"bandit/{env_id}": lambda env_id=env_id: make_bandit(env_id) for env_id in ("CartPole-v1", "Pendulum-v1")},
+    **{f"{kind}/{env_id}": lambda env_id=env_id, kind=kind: make_kind(env_id, kind) for kind, env_id in KINDS},
     "brax/fast": make_fast,
     "brax/inverted_pendulum": make_inverted_pendulum,
 }

@@ -11,7 +11,7 @@ ENV_ID = "CartPole-v1"
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory) -> Path:
-    """A folder with ``log``, ``model``, ``bandit`` and ``policy``. Tests copy what they damage."""
+    """Folders ``log``, ``model``, ``bandit``, ``mdp``, ``reward-network``, ``policy``. Tests copy what they damage."""
     import jax
 
     from agents.agent_policy import AgentPolicy, save_policy
@@ -22,8 +22,9 @@ def shelf(tmp_path_factory) -> Path:
     from envs.spec import spec_of
     from experiments.fit import fit_world_model
     from synthetic_envs.bandit import Bandit
-    from synthetic_envs.configs import BanditConfig
+    from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig
     from synthetic_envs.saving import save_synthetic
+    from synthetic_envs.synthetic_env import make_synthetic
     from worldmodels.configs import EnsembleConfig, FitConfig
 
     path, spec = tmp_path_factory.mktemp("shelf"), spec_of(ENV_ID)
@@ -32,6 +33,9 @@ def shelf(tmp_path_factory) -> Path:
     fit_world_model(log, path / "model", ensemble, FitConfig(num_updates=2), progress=None)
     bandit = Bandit(spec, BanditConfig(state_hidden=(4,), reward_hidden=(4,)))
     save_synthetic(path / "bandit", bandit, bandit.init_params(jax.random.key(0)), {"seed": 0})
+    for synthetic in (MDPConfig(hidden=(4,), max_steps=20), RewardNetworkConfig(hidden=(4,))):
+        env = make_synthetic(spec, synthetic)
+        save_synthetic(path / env.family, env, env.init_params(jax.random.key(0)), {"seed": 0})
     config = PPOConfig(hidden=(8,))
     params = make_actor_critic(spec, config).init(jax.random.key(0))
     save_policy(path / "policy", AgentPolicy(spec, config, params), {"seed": 0, "trained_on": ENV_ID})

@@ -10,9 +10,11 @@ from planners.configs import CEMConfig, MCTSConfig
 
 PLANNERS = {"cem": CEMConfig(horizon=2, num_sequences=4), "mcts": MCTSConfig(num_simulations=2)}
 
+FOLDERS = ("model", "policy", "mdp", "bandit", "reward-network", "nothing")
+
 
 @pytest.mark.parametrize("name", PLANNERS)
-@pytest.mark.parametrize("model", [None, "model"])
+@pytest.mark.parametrize("model", [None, "model", "mdp"])
 def test_planners_plan_on_a_model_or_on_the_simulator(shelf, name, model):
     policy = open_policy(name, "CartPole-v1", PLANNERS, model and shelf / model)
     observations = np.zeros((2, 4), np.float32)
@@ -46,11 +48,14 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch):
         (("random", "CartPole-v1", PLANNERS, "model"), r"expected a planner \(cem, mcts\) .* got the policy 'random'"),
         (("cem", "Acrobot-v1", PLANNERS, "model"), "disagree on env_id: Acrobot-v1 against CartPole-v1"),
         (("cem", "CartPole-v1", PLANNERS, "policy"), "expected a world_model at .*policy, found a policy"),
+        (("cem", "Acrobot-v1", PLANNERS, "mdp"), "disagree on env_id: Acrobot-v1 against CartPole-v1"),
+        (("cem", "CartPole-v1", PLANNERS, "bandit"), "world model or a synthetic MDP to plan on at .*, found a bandit"),
+        (("cem", "CartPole-v1", PLANNERS, "reward-network"), "to plan on at .*, found a reward-network"),
         (("cem", "CartPole-v1", PLANNERS, "nothing"), "expected an artifact folder .* at .*nothing, found none"),
     ],
 )
 def test_what_cannot_act_is_told(shelf, arguments, told):
-    given = [shelf / one if one in ("model", "policy", "nothing") else one for one in arguments]
+    given = [shelf / one if one in FOLDERS else one for one in arguments]
     with pytest.raises(InputError, match=told):
         open_policy(*given)
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from agents.configs import PPOConfig
 from envs.errors import InputError
 from envs.spec import spec_of
+from experiments.train import train
 from experiments.worlds import FUNCTIONAL_COPIES, open_world
 from worldmodels.configs import EpisodeConfig
 
@@ -52,6 +54,17 @@ def test_a_synthetic_environment_is_functional(shelf):
     _, params = world.functional
     assert (world.spec.env_id, world.make_vector_env) == ("CartPole-v1", None)
     assert params
+
+
+@pytest.mark.parametrize(("folder", "limit"), [("bandit", 1), ("mdp", 20), ("reward-network", 500)])
+def test_agents_train_on_every_kind_of_synthetic_environment(shelf, folder, limit):
+    """Episodes end by the stand-in's own limit, and the policy is one for the real environment."""
+    world = open_world(shelf / folder, AS_IS)
+    assert world.functional[0].spec.max_episode_steps == limit
+    config = PPOConfig(num_envs=4, num_steps=32, total_steps=256, hidden=(4,), num_epochs=1, num_minibatches=1)
+    training = train(world, config, [0])
+    assert training.policies[0].spec == spec_of("CartPole-v1")
+    assert training.curve.steps[-1] == 256
 
 
 @pytest.mark.parametrize(

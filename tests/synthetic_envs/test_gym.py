@@ -1,4 +1,4 @@
-"""Evolved bandits as anybody's Gymnasium environments. The faces themselves: tests/envs/test_functional_gym.py."""
+"""Synthetic environments as Gymnasium environments. The faces themselves: tests/envs/test_functional_gym.py."""
 
 import warnings
 from pathlib import Path
@@ -16,8 +16,9 @@ from envs.errors import InputError
 from envs.functional_gym import FunctionalGymEnv, FunctionalVectorEnv
 from envs.spec import spec_of
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig
+from synthetic_envs.configs import BanditConfig, MDPConfig
 from synthetic_envs.saving import save_synthetic
+from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
 ENV_ID = "simulacra/Synthetic-v0"
 
@@ -75,6 +76,40 @@ def test_bad_paths_are_told(tmp_path: Path) -> None:
     for make in (gymnasium.make, gymnasium.make_vec):
         with pytest.raises(InputError, match="expected an artifact folder"):
             make(ENV_ID, path=str(tmp_path))
+
+
+def test_both_checkers_pass_without_a_warning_for_every_kind(saved_kind: Path) -> None:
+    env = gymnasium.make(ENV_ID, path=str(saved_kind))
+    check_env(env.unwrapped)
+    check_sb3(env)
+
+
+def test_every_kind_has_a_batched_face_that_does_what_single_ones_do(kind: SyntheticEnv, saved_kind: Path) -> None:
+    env = gymnasium.make_vec(ENV_ID, num_envs=3, path=str(saved_kind))
+    single = gymnasium.make(ENV_ID, path=str(saved_kind))
+    assert isinstance(env.unwrapped, FunctionalVectorEnv)
+    observations, _ = env.reset(seed=5)
+    actions = [env.action_space.sample() for _ in range(3)]
+    outs = [env.step(one) for one in actions]
+    for row in range(3):
+        np.testing.assert_allclose(observations[row], single.reset(seed=5 + row)[0], rtol=1e-5)
+        for step, together in zip(actions, outs, strict=True):
+            alone = single.step(step[row])
+            for left, right in zip(together[:4], alone[:4], strict=True):
+                np.testing.assert_allclose(left[row], right, rtol=1e-4, atol=1e-5)
+            if alone[2] or alone[3]:
+                break
+    assert env.unwrapped.single_observation_space == kind.spec.observation_space
+
+
+def test_an_mdp_is_truncated_by_its_own_step_cap(tmp_path: Path) -> None:
+    config = MDPConfig(hidden=(4,), max_steps=4)
+    mdp = make_synthetic(spec_of("MountainCar-v0"), config)
+    params = jax.tree.map(np.zeros_like, mdp.default_params)
+    save_synthetic(tmp_path / "mdp", mdp, params, {})
+    env = gymnasium.make(ENV_ID, path=str(tmp_path / "mdp"))
+    env.reset(seed=0)
+    assert [env.step(0)[2:4] for _ in range(4)] == [(False, False)] * 3 + [(False, True)]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from safetensors.numpy import load, save
 
 from envs.artifact import Artifact, load_artifact, save_artifact
 from envs.errors import InputError
-from envs.spec import EnvSpec
+from envs.spec import EnvSpec, spec_of
 from synthetic_envs.bandit import Bandit
+from synthetic_envs.configs import MDPConfig, RewardNetworkConfig
 from synthetic_envs.saving import load_synthetic, save_synthetic
+from synthetic_envs.synthetic_env import SyntheticEnv
 from tests.envs.artifact_editing import edit_artifact
 
 
@@ -105,3 +108,59 @@ def test_other_artifacts_are_refused(bandit: Bandit, tmp_path: Path) -> None:
         load_synthetic(tmp_path / "policy")
     with pytest.raises(InputError, match="expected an artifact folder"):
         load_synthetic(tmp_path)
+
+
+def test_every_kind_comes_back_bit_for_bit(kind: SyntheticEnv, saved_kind: Path) -> None:
+    env, params = load_synthetic(saved_kind)
+    assert (type(env), env.config, env.spec) == (type(kind), kind.config, kind.spec)
+    jax.tree.map(np.testing.assert_array_equal, params, kind.init_params(jax.random.key(7)))
+
+
+def test_every_kind_is_refused_with_other_tensors(saved_kind: Path) -> None:
+    name = next(iter(load_artifact(saved_kind).tensors))
+    edit_tensors(saved_kind, lambda tensors: tensors.update({name: np.zeros((3, 3), np.float32)}))
+    with pytest.raises(InputError, match="do not fit its configuration"):
+        load_synthetic(saved_kind)
+    edit_tensors(saved_kind, lambda tensors: tensors.update({name: np.full((3, 3), np.nan, np.float32)}))
+    with pytest.raises(InputError, match=f"finite numbers in every tensor of the .*, got NaN or infinity in {name}"):
+        load_synthetic(saved_kind)
+
+
+def test_tensors_of_another_type_are_refused(saved_kind: Path) -> None:
+    edit_tensors(saved_kind, lambda tensors: tensors.update({n: t.astype(np.float16) for n, t in tensors.items()}))
+    with pytest.raises(InputError, match="do not fit its configuration"):
+        load_synthetic(saved_kind)
+
+
+def test_a_limit_that_is_not_the_configurations_is_refused(kind: SyntheticEnv, saved_kind: Path) -> None:
+    edit_artifact(saved_kind, spec=replace(kind.spec, max_episode_steps=7).to_json())
+    with pytest.raises(InputError, match=r"the spec at .* is not that of the .* the artifact was edited"):
+        load_synthetic(saved_kind)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": [9]}, "do not fit its configuration"),
+        ({"activation": "gelu"}, "the (MDP|reward network)'s activation to be one of"),
+        ({"activation": 3}, "the (MDP|reward network)'s activation to be one of"),
+        ({"hidden": "8"}, "hidden of whole widths"),
+        ({"hidden": None}, "as the configuration of the (mdp|reward-network) in"),
+        ({"depth": 2}, "it has an unknown depth"),
+    ],
+    ids=str,
+)
+def test_every_kind_is_refused_with_an_edited_configuration(
+    saved_kind: Path, changes: dict[str, Any], message: str
+) -> None:
+    edit_artifact(saved_kind, config={**load_artifact(saved_kind).config, **changes})
+    with pytest.raises(InputError, match=message):
+        load_synthetic(saved_kind)
+
+
+def test_a_kind_that_starts_in_the_real_environment_needs_it(tmp_path: Path) -> None:
+    spec = replace(spec_of("MountainCar-v0"), env_id="MountainCar-v9")
+    for family, config in (("mdp", MDPConfig()), ("reward-network", RewardNetworkConfig())):
+        save_artifact(tmp_path / family, Artifact("synthetic_env", family, spec, asdict(config), {}))
+        with pytest.raises(InputError, match="unknown environment with compiled dynamics 'MountainCar-v9'; did you"):
+            load_synthetic(tmp_path / family)
