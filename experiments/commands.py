@@ -23,7 +23,7 @@ from planners.configs import (
     PlannerConfig,
     RandomShootingConfig,
 )
-from synthetic_envs.configs import BanditConfig, EvolutionConfig, MDPConfig, RewardNetworkConfig
+from synthetic_envs.configs import BanditConfig, EvolutionConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
 from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
 
 
@@ -157,7 +157,11 @@ class Evolve:
 
         preset = evolve_preset(self.env, self.preset)
         last = replace(preset.stages[-1], search=self.search, fitness=self.fitness)
-        kinds = {"bandit": self.bandit, "mdp": self.mdp, "reward-network": self.reward_network}
+        kinds: dict[str, SyntheticConfig] = {
+            "bandit": self.bandit,
+            "mdp": self.mdp,
+            "reward-network": self.reward_network,
+        }
         stages = (*preset.stages[:-1], last)
         config = replace(preset, synthetic=kinds[self.kind], stages=stages, seed=self.seed)
         history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
