@@ -23,7 +23,14 @@ from planners.configs import (
     PlannerConfig,
     RandomShootingConfig,
 )
-from synthetic_envs.configs import BanditConfig, EvolutionConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.configs import (
+    BanditConfig,
+    DistillationConfig,
+    EvolutionConfig,
+    MDPConfig,
+    RewardNetworkConfig,
+    SyntheticConfig,
+)
 from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
 
 
@@ -173,6 +180,42 @@ class Evolve:
         if history.without_selection:
             print(f"simulacra: warning: in {history.without_selection} generations all candidates did equally well or "
                   "none was finite, so the search stayed where it was", file=sys.stderr)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Distil:
+    """Make a bandit that teaches what a policy does, without evolution."""
+
+    policy: Path
+    """folder of the policy, the teacher: trained on the real environment, or in a world model of the log"""
+    out: Path
+    """folder to make"""
+    logs: Path | None = None
+    """folder of a log of the real environment, which says where the bandit's contexts lie; by default the policy is
+    recorded, with more and less of random actions"""
+    steps: int = 10_000
+    """steps to record where there is no log"""
+    bandit: BanditConfig = field(default_factory=BanditConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    seed: int = 0
+    """fixes the distillation"""
+    overwrite: bool = False
+    """replace a bandit that is there"""
+
+    @kept_compilations()
+    def run(self) -> None:
+        from envs.artifact import require_artifact_place
+
+        require_artifact_place(self.out, self.overwrite)
+        from agents.agent_policy import load_policy
+        from experiments.distil import distil_policy
+
+        told = distil_policy(
+            load_policy(self.policy), str(self.policy), self.logs, self.out, self.steps, self.bandit, self.distillation,
+            self.seed, self.overwrite,
+        )  # fmt: skip
+        print(f"bandit at {self.out}, distilled in {told.seconds:.0f} s: what it pays best agrees with the policy in "
+              f"{told.agreement:.1%} of new contexts")  # fmt: skip
 
 
 Settings = TypeVar("Settings", bound=AgentConfig)
@@ -342,11 +385,12 @@ class Inspect:
         print("\n".join(inspect_lines(self.path, as_json=self.format == "json")))
 
 
-Command = Collect | Fit | Evolve | Train[Any] | Evaluate | Offline | Transfer | Inspect
+Command = Collect | Fit | Evolve | Distil | Train[Any] | Evaluate | Offline | Transfer | Inspect
 COMMANDS: dict[str, type[Command]] = {
     "collect": Collect,
     "fit": Fit,
     "evolve": Evolve,
+    "distil": Distil,
     "train": Train,
     "evaluate": Evaluate,
     "offline": Offline,

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from agents.configs import DQNConfig, PPOConfig
 from envs.errors import unknown_name
 from experiments.evolve_configs import EvolveConfig, FitnessConfig, InnerAgent, StageConfig
+from experiments.inner_agents import INNER_AGENTS
 from experiments.presets import CARTPOLE
 from synthetic_envs.configs import EvolutionConfig
 
@@ -12,19 +12,9 @@ from synthetic_envs.configs import EvolutionConfig
 _SPECIALIST = StageConfig(
     agents=(InnerAgent(replace(CARTPOLE.ppo, total_steps=CARTPOLE.bandit_steps)),), search=CARTPOLE.evolution
 )
-# As in Liesen et al. 2024: 10,000 steps, 64 x 64 units, settings drawn anew for every training.
-_SAMPLED_PPO = InnerAgent(
-    PPOConfig(total_steps=10_000, num_envs=5, num_steps=100, num_epochs=10, num_minibatches=10, anneal=False), True
-)
-_SAMPLED_DQN = InnerAgent(
-    DQNConfig(
-        total_steps=10_000, num_envs=8, gradient_steps=2, batch_size=64, target_period=1, tau=0.02, warmup_steps=500,
-        exploration_fraction=0.3,
-    ),
-    True,
-)  # fmt: skip
+# Then agents whose settings are drawn anew for every training, as in Liesen et al. 2024.
 _GENERAL = StageConfig(
-    agents=(_SAMPLED_PPO, _SAMPLED_DQN),
+    agents=(InnerAgent(INNER_AGENTS["ppo"], sampled=True), InnerAgent(INNER_AGENTS["dqn"], sampled=True)),
     search=EvolutionConfig(num_generations=40, population_size=32, sigma=0.1, target=480.0, patience=4, num_jobs=4),
     fitness=FitnessConfig(num_episodes=8),
 )

@@ -68,6 +68,9 @@ def _describe_artifact(path: Path) -> dict[str, Any]:
             content[key.replace("_", " ")] = provenance[key]
     if "quality" in provenance:
         content["quality"] = provenance["quality"]
+    if "distillation" in provenance:
+        agreement, steps = (provenance["distillation"][name] for name in ("agreement", "real_steps"))
+        content["distilled"] = f"from {provenance['teacher']}, with {steps:,} real steps; agrees in {agreement:.1%}"
     if "history" in provenance:
         history = provenance["history"]
         content["evolution"] = (

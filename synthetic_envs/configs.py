@@ -89,6 +89,28 @@ def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     require(value in known, name, f"to be one of {', '.join(known)}", value)
 
 
+@dataclass(frozen=True)
+class DistillationConfig:
+    """Settings of making a bandit from a teacher."""
+
+    num_contexts: int = 20_000
+    """contexts in which the teacher is asked"""
+    context_steps: int = 500
+    """gradient steps of the context network"""
+    reward_steps: int = 4_000
+    """gradient steps of the reward network"""
+    batch_size: int = 256
+    """rows in a gradient step"""
+    learning_rate: float = 3e-3
+    """Adam's step size at the start; it falls to 0"""
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_contexts", 10), ("context_steps", 1), ("reward_steps", 1), ("batch_size", 2)):
+            value = getattr(self, name)
+            require(value >= least, f"the distillation's {name}", f"of at least {least}", value)
+        require(0 < self.learning_rate < math.inf, "the distillation's learning_rate", "above 0", self.learning_rate)
+
+
 Strategy = Literal["snes", "xnes", "open-es", "pgpe", "sep-cma-es", "cr-fm-nes"]
 """A key of `synthetic_envs.strategies`."""
 

@@ -77,22 +77,25 @@ class Ranking:
 
 
 class EpsilonPolicy:
-    """Follows a policy, but acts at random with probability ``epsilon`` at every step."""
+    """Follows a policy, but acts at random with a probability at every step, one of ``epsilons`` for each episode."""
 
-    def __init__(self, policy: Policy, epsilon: float):
-        self.spec, self.policy, self.epsilon = policy.spec, policy, epsilon
+    def __init__(self, policy: Policy, *epsilons: float):
+        self.spec, self.policy, self.epsilons = policy.spec, policy, epsilons
         self._random = RandomPolicy(policy.spec)
 
     def initial_state(self, num_rows: int, seed: int) -> dict[str, Any]:
-        return {"streams": random_streams(seed, num_rows), "policy": self.policy.initial_state(num_rows, seed)}
+        streams = random_streams(seed, num_rows)
+        several = len(self.epsilons) > 1
+        epsilon = np.array([stream.choice(self.epsilons) if several else self.epsilons[0] for stream in streams])
+        return {"streams": streams, "epsilon": epsilon, "policy": self.policy.initial_state(num_rows, seed)}
 
     def act(self, observations: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         actions, after = self.policy.act(observations, state["policy"])
         actions, streams = np.array(actions), state["streams"]
-        explore = np.array([stream.random() for stream in streams]) < self.epsilon
+        explore = np.array([stream.random() for stream in streams]) < state["epsilon"]
         if explore.any():
             actions[explore] = self._random.act(observations[explore], streams[explore])[0]
-        return actions, {"streams": streams, "policy": after}
+        return actions, {**state, "policy": after}
 
 
 def rank_policies(

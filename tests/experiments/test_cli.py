@@ -134,7 +134,7 @@ def test_unknown_names_in_evaluations_are_told(capsys, arguments, told):
         (["collect", "--out", "x", "--stepz", "3"], "--stepz"),
         (["transfer", "--out", "x", "--config.ppo.gama", "0.9"], "--config.ppo.gama"),
         (["colect", "--out", "x"], "colect"),
-        ([], "collect, fit, evolve, train, evaluate, offline, transfer, inspect"),
+        ([], "collect, fit, evolve, distil, train, evaluate, offline, transfer, inspect"),
         (["fit", "--out", "x"], "--logs"),
         (["inspect"], "PATH"),
         (["transfer", "--preset"], "--preset"),

@@ -139,7 +139,18 @@ def test_mixtures_go_from_trained_to_random() -> None:
     assert len(found) == 11
     assert list(found)[:2] == [TRAINED, "trained inside, 10% random"]
     assert list(found)[-1] == "trained inside, 100% random"
-    assert [policy.epsilon for policy in list(found.values())[1:]] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+    assert [policy.epsilons[0] for policy in list(found.values())[1:]] == [
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        1.0,
+    ]
 
 
 @pytest.mark.slow
