@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import tyro
 
-from agents.configs import CONFIGS
+from agents.configs import CONFIGS, AgentConfig
 from envs.errors import InputError
 from experiments.agent_presets import agent_preset
 from experiments.commands import COMMANDS, Command, Evolve, Fit, Offline, Train, Transfer
@@ -105,7 +105,7 @@ def _parse(arguments: Sequence[str]) -> Command:
         train: Any = Train[type(settings)]  # type: ignore[misc]
         command: Command = _parse_one(train, default, arguments)
         return command
-    choices: dict[str, Callable[..., Command]] = dict(COMMANDS)
+    choices: dict[str, Callable[..., Command]] = {**COMMANDS, "train": Train[AgentConfig]}
     chosen: Command = tyro.extras.subcommand_cli_from_dict(
         choices, args=list(arguments), prog="simulacra", description=_DESCRIPTION, sort_subcommands=False
     )
@@ -127,10 +127,10 @@ def _env_id_of(arguments: Sequence[str]) -> str | None:
 
 
 def _given(arguments: Sequence[str], option: str, otherwise: str) -> str:
-    """Returns the last value of an option as it was written."""
+    """Returns the last value of an option as it was written; one without a value is left to the parser to tell."""
     value = otherwise
     for argument, following in pairwise([*arguments, ""]):
-        if argument == option:
+        if argument == option and following:
             value = following
         elif argument.startswith(f"{option}="):
             value = argument.removeprefix(f"{option}=")

@@ -371,6 +371,18 @@ class Offline:
 
 
 @dataclass(frozen=True)
+class Zoo:
+    """List the ready-made synthetic environments: how each came about, and what agents learn in it."""
+
+    def run(self) -> None:
+        from experiments.zoo_recipes import card_lines
+        from synthetic_envs.zoo import NAMES, read_card
+
+        for name in NAMES:
+            print("\n".join(card_lines(read_card(name))))
+
+
+@dataclass(frozen=True)
 class Inspect:
     """Say what a log, a world model, a synthetic environment, a policy or a run is."""
 
@@ -385,7 +397,7 @@ class Inspect:
         print("\n".join(inspect_lines(self.path, as_json=self.format == "json")))
 
 
-Command = Collect | Fit | Evolve | Distil | Train[Any] | Evaluate | Offline | Transfer | Inspect
+Command = Collect | Fit | Evolve | Distil | Train[Any] | Evaluate | Offline | Transfer | Zoo | Inspect
 COMMANDS: dict[str, type[Command]] = {
     "collect": Collect,
     "fit": Fit,
@@ -395,5 +407,6 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "offline": Offline,
     "transfer": Transfer,
+    "zoo": Zoo,
     "inspect": Inspect,
 }

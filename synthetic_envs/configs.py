@@ -95,6 +95,8 @@ class DistillationConfig:
 
     num_contexts: int = 20_000
     """contexts in which the teacher is asked"""
+    spread: float = 1.0
+    """how much further than the observations contexts lie from their mean, so that what strays is known, too"""
     context_steps: int = 500
     """gradient steps of the context network"""
     reward_steps: int = 4_000
@@ -108,7 +110,8 @@ class DistillationConfig:
         for name, least in (("num_contexts", 10), ("context_steps", 1), ("reward_steps", 1), ("batch_size", 2)):
             value = getattr(self, name)
             require(value >= least, f"the distillation's {name}", f"of at least {least}", value)
-        require(0 < self.learning_rate < math.inf, "the distillation's learning_rate", "above 0", self.learning_rate)
+        for name in ("spread", "learning_rate"):
+            require(0 < getattr(self, name) < math.inf, f"the distillation's {name}", "above 0", getattr(self, name))
 
 
 Strategy = Literal["snes", "xnes", "open-es", "pgpe", "sep-cma-es", "cr-fm-nes"]

@@ -76,7 +76,7 @@ def distil(
 
 
 def fit_contexts(params: MLPParams, observations: jax.Array, config: DistillationConfig, key: jax.Array) -> MLPParams:
-    """Returns a context network whose outputs are distributed as ``observations`` ``[N, O]``.
+    """Returns a context network whose outputs are distributed as ``observations`` ``[N, O]``, ``spread`` times as far.
 
     It is fitted in standard deviations, so that all dimensions count alike, and then told the unit.
     """
@@ -92,7 +92,8 @@ def fit_contexts(params: MLPParams, observations: jax.Array, config: Distillatio
     fitted = _minimised(loss, params, config.context_steps, config, key)
     last = str(len(fitted) - 1)
     layer = fitted[last]
-    return {**fitted, last: {"w": layer["w"] * deviation, "b": layer["b"] * deviation + mean}}
+    scale = config.spread * deviation
+    return {**fitted, last: {"w": layer["w"] * scale, "b": layer["b"] * scale + mean}}
 
 
 def energy_distance(left: jax.Array, right: jax.Array) -> jax.Array:

@@ -21,6 +21,7 @@ _REAL_IDS = {  # entry point, episode limit, return that counts as solved: the l
     "simulacra/PositionOnlyCartPole-v1": ("envs.position_only:make_cartpole", 500, 475.0),
     "simulacra/PositionOnlyPendulum-v1": ("envs.position_only:make_pendulum", 200, None),
 }
+_ZOO = ("CartPole-bandit-v1", "MountainCarContinuous-bandit-v1")  # of `synthetic_envs.zoo`
 _BRAX = (  # names of `envs.brax_adapter.BRAX`, which importing would take seconds
     "ant", "fast", "halfcheetah", "hopper", "humanoid", "humanoidstandup", "inverted_double_pendulum",
     "inverted_pendulum", "pusher", "reacher", "swimmer", "walker2d",
@@ -46,6 +47,15 @@ def register() -> None:
                 max_episode_steps=limit,
                 reward_threshold=threshold,
                 disable_env_checker=True,
+            )
+    for name in _ZOO:
+        if f"simulacra/{name}" not in registration.registry:
+            registration.register(
+                f"simulacra/{name}",
+                entry_point="synthetic_envs.zoo:make_env",
+                vector_entry_point="synthetic_envs.zoo:make_vector_env",
+                disable_env_checker=True,
+                kwargs={"name": name},
             )
     for name in _BRAX:
         backends = () if name == "fast" else _BRAX_BACKENDS

@@ -179,19 +179,21 @@ def row(tree: Any, probe: type[probes.Probe]) -> Any:
     return jax.tree.map(lambda x: x[PROBES.index(probe)], tree)
 
 
-def failed(candidate: Candidate, networks: Any, learners: Any) -> set[str]:
+def failed(candidate: Candidate, networks: Any, learners: Any, tolerance: float = 0.12) -> set[str]:
     """Returns the names of the probes that learners, one for each probe, have not solved."""
-    wrong = {kind for kind in VALUES if not _values_right(candidate, networks, row(learners, kind), kind)}
+    wrong = {kind for kind in VALUES if not _values_right(candidate, networks, row(learners, kind), kind, tolerance)}
     by_return = {probes.RewardByAction, probes.Recall}
     wrong |= {kind for kind in by_return if greedy_return(candidate, networks, row(learners, kind), kind) < 1}
     return {kind.__name__ for kind in wrong}
 
 
-def _values_right(candidate: Candidate, networks: Any, learner: Any, kind: type[probes.Probe]) -> bool:
+def _values_right(
+    candidate: Candidate, networks: Any, learner: Any, kind: type[probes.Probe], tolerance: float
+) -> bool:
     inner = networks.inner if candidate.config.normalise_observations else networks
     for observations, values in VALUES[kind]:
         found = candidate.value(inner, learner, jnp.array(observations, jnp.float32)[:, None])
-        if not np.allclose(found, values, atol=0.12):
+        if not np.allclose(found, values, atol=tolerance):
             return False
     return True
 

@@ -96,7 +96,9 @@ def test_each_fault_fails_the_probe_that_is_made_for_it(faults_are_switches):
     networks, learners = learners_of(candidate, hyper)
     learners = learners._replace(weights=jax.vmap(jax.vmap(_blinded, (0, None)))(learners.weights, hyper))
     rows = [jax.tree.map(lambda x: x[i], learners) for i in range(number)]  # noqa: B023
-    found = {fault: failed(candidate, networks, one) - {"Recall"} for fault, one in zip(FAULTS, rows, strict=True)}
+    found = {
+        fault: failed(candidate, networks, one, 0.06) - {"Recall"} for fault, one in zip(FAULTS, rows, strict=True)
+    }
     assert found == FAULTS
 
 

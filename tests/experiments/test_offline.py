@@ -216,5 +216,7 @@ def test_what_does_not_fit_together_is_told(capsys, shelf, tmp_path):
     assert "expected settings of a world model to fit, or the world model at --model, got both" in told
     assert "found a policy" in refused(capsys, "--logs", shelf / "log", *out, "--model", shelf / "policy")
     record(RandomPolicy(spec_of("FrozenLake-v1")), "FrozenLake-v1", 50, 0, tmp_path / "frozen")
-    assert "of FrozenLake-v1 for PPO" in refused(capsys, "--logs", tmp_path / "frozen", *out)
+    assert "PPO does not fit: expected a Box of vectors as observation space of FrozenLake-v1" in refused(
+        capsys, "--logs", tmp_path / "frozen", *out
+    )
     assert not (tmp_path / "run").exists()

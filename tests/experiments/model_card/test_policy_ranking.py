@@ -130,8 +130,11 @@ def test_epsilon_is_the_share_of_random_actions() -> None:
     state = policy.initial_state(2000, 0)
     actions, after = policy.act(np.zeros((2000, 4), np.float32), state)
     assert actions.mean() == pytest.approx(0.3, abs=0.04)  # half of the random ones go right
-    assert set(after) == {"streams", "policy"}
-    assert EpsilonPolicy(Left(), 0.0).act(np.zeros((9, 4)), policy.initial_state(9, 0))[0].sum() == 0
+    assert set(after) == {"streams", "epsilon", "policy"}
+    never = EpsilonPolicy(Left(), 0.0)
+    assert never.act(np.zeros((9, 4)), never.initial_state(9, 0))[0].sum() == 0
+    drawn = EpsilonPolicy(Left(), 0.1, 0.9).initial_state(200, 0)["epsilon"]
+    assert sorted(set(drawn)) == [0.1, 0.9]
 
 
 def test_mixtures_go_from_trained_to_random() -> None:
