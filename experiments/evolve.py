@@ -19,14 +19,15 @@ import numpy as np
 from tqdm import tqdm
 
 from agents.table import name_of
-from envs.artifact import package_versions, read_artifact_json, require_artifact_place
+from envs.artifact import package_versions, require_artifact_place
 from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.errors import InputError, require
 from envs.files import plain_json
 from envs.functional import Params
 from envs.functional_copies import functional_copy
-from envs.work_folder import Layout, differences, open_work_folder
+from envs.work_folder import Layout, open_work_folder
 from experiments.evolve_configs import EvolveConfig, StageConfig
+from experiments.finished_work import is_finished
 from experiments.inner_training import make_member_fn
 from synthetic_envs.evolution import (
     EvolutionState,
@@ -105,7 +106,7 @@ def evolve_for(
     for stage in config.stages:  # refuses what it cannot serve before any folder is made
         make_problem(config, stage)
     place, work = out.with_name(f"{out.name}.evolve"), _work(config)
-    if resume and _finished(out, work):
+    if resume and is_finished(out, "synthetic_env", "evolution", work):
         _remove(place)
         return None
     require_artifact_place(out, overwrite)
@@ -119,7 +120,7 @@ def evolve_for(
         spent = run.spent
         require_sound(run.state)
     history = _history(rows, float(run.state.best_check), spent)
-    provenance = {"seed": config.seed, "evolution": plain_json(work), "history": asdict(history)}
+    provenance = {"seed": config.seed, "evolution": work, "history": asdict(history)}
     save_synthetic(out, _env(config), best, provenance, overwrite)
     _remove(place)
     return history
@@ -207,9 +208,13 @@ def _env(config: EvolveConfig) -> SyntheticEnv:
     return make_synthetic(functional_copy(config.env_id).spec, config.synthetic)
 
 
+def _agents(generation: Generation, stage: StageConfig) -> list[str]:
+    return [name_of(stage.agents[i].agent) for i in generation.agents]
+
+
 def _row(generation: Generation, stage: StageConfig) -> dict[str, Any]:
     return {
-        "agents": [name_of(stage.agents[i].agent) for i in generation.agents],
+        "agents": _agents(generation, stage),
         "fitness_mean": _known(generation.score.mean()),
         "fitness_best": _known(generation.score.max()),
         "check_mean": _known(generation.check.mean()),
@@ -220,7 +225,7 @@ def _row(generation: Generation, stage: StageConfig) -> dict[str, Any]:
 
 
 def _told(generation: Generation, stage: StageConfig) -> str:
-    agent = "" if len(stage.agents) == 1 else f"{'+'.join(_row(generation, stage)['agents'])}, "
+    agent = "" if len(stage.agents) == 1 else f"{'+'.join(_agents(generation, stage))}, "
     unmoved = "" if generation.selected else ", nothing to select by"
     return (f"{agent}real return {generation.score.mean():.0f}, best {generation.score.max():.0f}, "
             f"held out {generation.check.mean():.0f}{unmoved}")  # fmt: skip
@@ -258,16 +263,6 @@ def _work(config: EvolveConfig) -> dict[str, Any]:
     agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
     content: dict[str, Any] = plain_json({**asdict(config), "kind": _env(config).family, "algorithms": agents})
     return content
-
-
-def _finished(out: Path, work: dict[str, Any]) -> bool:
-    """Whether the environment of this work is there; raises `InputError` where it is another's."""
-    if not (out / "artifact.json").is_file():
-        return False
-    changed = differences(read_artifact_json(out, "synthetic_env")["provenance"].get("evolution"), plain_json(work))
-    if changed:
-        raise InputError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
-    return True
 
 
 def _remove(place: Path) -> None:

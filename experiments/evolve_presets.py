@@ -1,4 +1,4 @@
-"""Named ways to evolve a bandit. A new one is one entry here, for an environment or for all."""
+"""Named ways to evolve a synthetic environment. A new one is one entry here."""
 
 from dataclasses import replace
 

@@ -3,20 +3,16 @@
 Shape legend: ``N`` agents trained in a candidate, ``K`` points of a learning curve, ``E`` episodes.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Memory, Params, PolicyNetworks, to_env_action
 from agents.table import name_of
 from agents.training.compiled import make_compiled_training
 from envs.errors import InputError
 from envs.functional import FunctionalEnv
 from envs.functional import Params as EnvParams
-from envs.functional_evaluate import episode_returns
 from experiments.evolve_configs import FitnessConfig, InnerAgent
+from experiments.greedy_return import make_greedy_return
 from experiments.hyperparameter_ranges import RANGES, sample_hyperparameters
 from synthetic_envs.evolution import MemberFn, Outcome
 
@@ -40,7 +36,7 @@ def make_member_fn(
     training, algorithm = make_compiled_training(candidate, inner.agent), name_of(inner.agent)
     if inner.sampled and algorithm not in RANGES:
         raise InputError(f"settings of {inner.agent.label} cannot be sampled; of these they can: {', '.join(RANGES)}")
-    measure = make_measure(real, training.networks, fitness.num_episodes)
+    measure = make_greedy_return(real, training.networks, fitness.num_episodes)
     parts = _parts(inner.agent.num_updates, fitness.num_points if fitness.kind == "area" else 1)
 
     def one_agent(key: jax.Array, params: EnvParams, limit: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -81,25 +77,6 @@ def horizon_at(generation: jax.Array, config: FitnessConfig, longest: int) -> ja
     done = jnp.floor(_STAGES * done) / _STAGES if config.horizon == "staged" else done
     first = min(config.first_horizon, longest)
     return (first + done * (longest - first)).astype(jnp.int32)
-
-
-Measure = Callable[[jax.Array, Params, Any], tuple[jax.Array, jax.Array]]
-"""``(key, params of a policy, limit of an episode) -> (mean return, steps)``, scalars."""
-
-
-def make_measure(real: FunctionalEnv, networks: PolicyNetworks, num_episodes: int) -> Measure:
-    """Returns what runs a policy greedily for ``num_episodes`` episodes, until the last one has ended."""
-
-    def measure(key: jax.Array, params: Params, limit: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
-            action, memory = networks.mode(params, observation, memory)
-            return to_env_action(real.spec, action), memory
-
-        memory = networks.initial_memory(num_episodes)
-        returns, lengths = episode_returns(real, real.default_params, act, key, num_episodes, memory, limit)
-        return returns.mean(), lengths.sum()
-
-    return measure
 
 
 def _parts(num_updates: int, num_points: int) -> list[int]:

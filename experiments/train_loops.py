@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from agents.agent import Learner, Memory, Params, to_env_action
+from agents.agent import Learner, Params
 from agents.configs import AgentConfig
 from agents.table import make_agent, make_networks
 from agents.training.compiled import TrainState, each_seed, make_compiled_training
@@ -22,9 +22,9 @@ from agents.training.hosted import start_hosted, train_hosted, updates_per_part
 from agents.training.offline import OfflineState, logged_steps, make_offline_training
 from envs.errors import InputError
 from envs.functional import Params as EnvParams
-from envs.functional_evaluate import episode_returns
 from envs.gymnax_adapter import make_classic_control
 from envs.logs import Log
+from experiments.greedy_return import make_greedy_return
 from experiments.train_folder import Point, TrainFolder
 from experiments.worlds import FUNCTIONAL_COPIES, World
 
@@ -211,14 +211,10 @@ def make_measure(env_id: str, config: AgentConfig) -> Callable[[Params, int], fl
     real = make_classic_control(env_id)
     networks = make_networks(real.spec, config)
 
+    returns = make_greedy_return(real, networks, _CURVE_EPISODES)
+
     @jax.jit
     def measure(params: Params, seed: jax.Array) -> jax.Array:
-        def act(observation: jax.Array, memory: Memory) -> tuple[jax.Array, Memory]:
-            action, memory = networks.mode(params, observation, memory)
-            return to_env_action(real.spec, action), memory
-
-        memory = networks.initial_memory(_CURVE_EPISODES)
-        key = jax.random.fold_in(jax.random.key(seed), _MEASURE)
-        return episode_returns(real, real.default_params, act, key, _CURVE_EPISODES, memory)[0].mean()
+        return returns(jax.random.fold_in(jax.random.key(seed), _MEASURE), params, None)[0]
 
     return lambda params, seed: float(measure(params, np.uint32(seed)))

@@ -7,11 +7,10 @@ from typing import Any
 from agents.agent_policy import save_policy
 from agents.configs import AgentConfig
 from agents.table import name_of
-from envs.artifact import package_versions, read_artifact_json, require_artifact_place
-from envs.errors import InputError
+from envs.artifact import package_versions, require_artifact_place
 from envs.files import plain_json
 from envs.logs import Log, open_log
-from envs.work_folder import differences
+from experiments.finished_work import is_finished
 from experiments.train import Curve, FromLog, provenance_of, require_fit, train
 from experiments.train_folder import TrainFolder
 from experiments.worlds import open_world
@@ -65,7 +64,7 @@ def train_policy(
     from_log = None if log is None else FromLog(log, source.gradient_steps)
     work = _work(source, config, seed, log)
     place = out.with_name(f"{out.name}.train")
-    if resume and _finished(out, work):
+    if resume and is_finished(out, "policy", "training", work):
         TrainFolder(place, {}, overwrite=True).remove()
         return None
     require_artifact_place(out, overwrite)
@@ -90,13 +89,3 @@ def _work(source: Source, config: AgentConfig, seed: int, log: Log | None) -> di
     if log is not None:
         work |= {"log_sha256": log.sha256, "gradient_steps": source.gradient_steps}
     return work
-
-
-def _finished(out: Path, work: dict[str, Any]) -> bool:
-    """Whether the policy of this work is there; raises `InputError` where it is another's."""
-    if not (out / "artifact.json").is_file():
-        return False
-    changed = differences(read_artifact_json(out, "policy")["provenance"].get("training"), plain_json(work))
-    if changed:
-        raise InputError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
-    return True

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from envs.errors import require
 
@@ -154,10 +154,10 @@ class EvolutionConfig:
             require(getattr(self, name) >= 1, f"the evolution's {name}", "of at least 1", getattr(self, name))
         for name in ("sigma", "learning_rate"):
             require(0 < getattr(self, name) < math.inf, f"the evolution's {name}", "above 0", getattr(self, name))
-        self._require_one_of(Strategy, "strategy")
-        self._require_one_of(Literal["none", "pairs", "all"], "common_noise")
-        self._require_one_of(Literal["rotate", "together"], "agents")
-        self._require_one_of(Literal["continue", "stop"], "without_selection")
+        _require_one_of("the evolution's strategy", self.strategy, get_args(Strategy))
+        _require_one_of("the evolution's common_noise", self.common_noise, ("none", "pairs", "all"))
+        _require_one_of("the evolution's agents", self.agents, ("rotate", "together"))
+        _require_one_of("the evolution's without_selection", self.without_selection, ("continue", "stop"))
         always = self.strategy in ("pgpe", "cr-fm-nes")
         require(self.antithetic or not always, f"antithetic with {self.strategy}", "on: it samples in pairs", False)
         size = self.population_size
@@ -166,8 +166,3 @@ class EvolutionConfig:
         require(self.antithetic or self.common_noise != "pairs", "common_noise by pairs", "antithetic sampling", "none")
         most = size + self.num_checks
         require(self.num_jobs <= most, "the evolution's num_jobs", f"of at most {most}, its members", self.num_jobs)
-
-    def _require_one_of(self, literal: Any, name: str) -> None:
-        known = get_args(literal)
-        value = getattr(self, name)
-        require(value in known, f"the evolution's {name}", f"to be one of {', '.join(known)}", value)
