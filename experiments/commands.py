@@ -141,6 +141,9 @@ class Evolve:
     bandit: BanditConfig = field(default_factory=BanditConfig)
     mdp: MDPConfig = field(default_factory=MDPConfig)
     reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
+    start: str | None = None
+    """folder of a synthetic environment to begin with, evolved or distilled, of the same kind and settings; by default
+    evolution begins with random weights"""
     seed: int = 0
     """fixes the evolution"""
     workers: int = 1
@@ -164,13 +167,8 @@ class Evolve:
 
         preset = evolve_preset(self.env, self.preset)
         last = replace(preset.stages[-1], search=self.search, fitness=self.fitness)
-        kinds: dict[str, SyntheticConfig] = {
-            "bandit": self.bandit,
-            "mdp": self.mdp,
-            "reward-network": self.reward_network,
-        }
         stages = (*preset.stages[:-1], last)
-        config = replace(preset, synthetic=kinds[self.kind], stages=stages, seed=self.seed)
+        config = replace(preset, synthetic=_chosen(self), start=self.start, stages=stages, seed=self.seed)
         history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
         if history is None:
             print(f"the {self.kind} at {self.out} is complete; nothing is left to do")
@@ -184,38 +182,54 @@ class Evolve:
 
 @dataclass(frozen=True)
 class Distil:
-    """Make a bandit that teaches what a policy does, without evolution."""
+    """Make a bandit, a synthetic MDP or a reward network that teaches what a policy does, without evolution."""
 
-    policy: Path
-    """folder of the policy, the teacher: trained on the real environment, or in a world model of the log"""
+    policy: str
+    """folder of the policy, the teacher: trained on the real environment, or in a world model of the log; or
+    optimal:NAME for the best there is on an environment of classic control"""
     out: Path
     """folder to make"""
     logs: Path | None = None
-    """folder of a log of the real environment, which says where the bandit's contexts lie; by default the policy is
-    recorded, with more and less of random actions"""
+    """folder of a log of the real environment, which says where its states lie; by default the policy is recorded,
+    with more and less of random actions"""
     steps: int = 10_000
     """steps to record where there is no log"""
+    kind: Literal["bandit", "mdp", "reward-network"] = "bandit"
+    """what is made, whose settings are those below under its name"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
+    mdp: MDPConfig = field(default_factory=MDPConfig)
+    reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     seed: int = 0
     """fixes the distillation"""
     overwrite: bool = False
-    """replace a bandit that is there"""
+    """replace what is there"""
 
     @kept_compilations()
     def run(self) -> None:
         from envs.artifact import require_artifact_place
 
         require_artifact_place(self.out, self.overwrite)
-        from agents.agent_policy import load_policy
-        from experiments.distil import distil_policy
+        from experiments.distil import distil_for, teacher_named
 
-        told = distil_policy(
-            load_policy(self.policy), str(self.policy), self.logs, self.out, self.steps, self.bandit, self.distillation,
-            self.seed, self.overwrite,
+        told = distil_for(
+            teacher_named(self.policy), self.out, _chosen(self), self.logs, self.steps, self.distillation, self.seed,
+            self.overwrite,
         )  # fmt: skip
-        print(f"bandit at {self.out}, distilled in {told.seconds:.0f} s: what it pays best agrees with the policy in "
-              f"{told.agreement:.1%} of new contexts")  # fmt: skip
+        meaning = "of the values' variance is in its potential" if self.kind == "reward-network" else (
+            "of new states are paid best for what the teacher does"
+        )  # fmt: skip
+        print(f"{self.kind} at {self.out}, distilled in {told.seconds:.0f} s: {told.agreement:.1%} {meaning}")
+
+
+def _chosen(command: Evolve | Distil) -> SyntheticConfig:
+    """Returns the settings of the kind that a command makes."""
+    kinds: dict[str, SyntheticConfig] = {
+        "bandit": command.bandit,
+        "mdp": command.mdp,
+        "reward-network": command.reward_network,
+    }
+    return kinds[command.kind]
 
 
 Settings = TypeVar("Settings", bound=AgentConfig)

@@ -1,30 +1,83 @@
-"""Distilling a policy into a bandit: the teacher may be a trained agent, a planner, or trained in a world model.
+"""Distilling a teacher into a synthetic environment: a trained agent, a planner, an agent trained in a world model.
 
-With a log at hand not one further real step is taken.
+With a log at hand not one further real step is taken. On classic control the teacher may be the best there is
+(`experiments.optimal_q`).
 """
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from gymnasium import spaces
 
+from agents.agent_policy import load_policy
 from envs.artifact import require_artifact_place
 from envs.errors import require
-from envs.logs import open_log
+from envs.logs import Log, open_log
 from envs.policy import Policy
 from envs.record import record
+from envs.spec import spec_of
 from experiments.model_card.policy_ranking import EpsilonPolicy
+from experiments.optimal_q import OptimalPolicy, optimal_q
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig, DistillationConfig
-from synthetic_envs.distillation import distil
+from synthetic_envs.configs import BanditConfig, DistillationConfig, SyntheticConfig
+from synthetic_envs.distillation import Distilled, distil_bandit, distil_mdp, distil_potential
+from synthetic_envs.lessons import LessonFn, lessons_from_choices, lessons_from_values
+from synthetic_envs.mdp import SyntheticMDP
+from synthetic_envs.reward_network import RewardNetwork
 from synthetic_envs.saving import save_synthetic
+from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
+_OPTIMAL = "optimal:"
 _MOST_ROWS = 4096
 _STRAYING = (0.0, 0.2, 0.5, 1.0)
 """Shares of random actions with which the teacher is recorded, so that agents learn what to do off its way, too."""
+_CUT_OFF = 0.3
+"""Share of a return that may be lost behind the end of a recording where values are learned from returns."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Who is learned from.
+
+    Attributes:
+        policy: asked in single observations, each as the first of an episode.
+        title: what it is called in the artifact's provenance.
+        value_fn: values ``[N, K]`` of all actions for observations ``[N, O]``, where they are known.
+    """
+
+    policy: Policy
+    title: str
+    value_fn: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def lesson_fn(self, observations: np.ndarray) -> Any:
+        """Tells what to do, and for Discrete actions of known values how much it matters; a `LessonFn`."""
+        space = self.policy.spec.action_space
+        if self.value_fn is not None and isinstance(space, spaces.Discrete):
+            return lessons_from_values(jnp.asarray(self.value_fn(observations)))
+        policy = self.policy
+        parts = [observations[i : i + _MOST_ROWS] for i in range(0, len(observations), _MOST_ROWS)]
+        told = [policy.act(part, policy.initial_state(len(part), seed=0))[0] for part in parts]
+        return lessons_from_choices(space, np.concatenate(told))
+
+
+def optimal_teacher(env_id: str) -> Teacher:
+    """Returns the best there is; raises `InputError` where it is not known."""
+    q = optimal_q(env_id)
+    title = f"the optimum of {env_id} by value iteration on a grid, {q.num_steps:,} steps of its known dynamics"
+    return Teacher(OptimalPolicy(env_id), title, lambda observations: np.asarray(q.at(jnp.asarray(observations))))
+
+
+def teacher_named(name: str) -> Teacher:
+    """Returns the policy in the folder ``name``, or the best there is for ``optimal:ENVIRONMENT``."""
+    if name.startswith(_OPTIMAL):
+        return optimal_teacher(name.removeprefix(_OPTIMAL))
+    return Teacher(load_policy(Path(name)), name)
 
 
 @dataclass(frozen=True)
@@ -33,7 +86,7 @@ class Distillation:
 
     Attributes:
         agreement: see `synthetic_envs.distillation.Distilled`.
-        real_steps: observations that contexts were placed by.
+        real_steps: observations that states were placed by.
         seconds: wall time.
     """
 
@@ -42,58 +95,91 @@ class Distillation:
     seconds: float
 
 
-def distil_policy(
-    teacher: Policy,
-    title: str,
-    logs: Path | None,
+def distil_for(
+    teacher: Teacher,
     out: Path,
+    synthetic: SyntheticConfig | None = None,
+    logs: Path | None = None,
     steps: int = 10_000,
-    bandit: BanditConfig | None = None,
     config: DistillationConfig | None = None,
     seed: int = 0,
     overwrite: bool = False,
 ) -> Distillation:
-    """Saves a bandit that teaches what ``teacher`` does, as an artifact.
+    """Saves a synthetic environment that teaches what ``teacher`` does, as an artifact.
 
     Args:
-        teacher: asked in single observations, each as the first of an episode.
-        title: what it is called in the artifact's provenance.
-        logs: of the real environment; its observations say where contexts lie, its actions do not matter. None to
-            record the teacher, straying.
+        teacher: who is learned from.
         out: folder of the artifact.
+        synthetic: what is made, a bandit by default.
+        logs: of the real environment; its observations say where states lie, its actions do not matter for a bandit.
+            None to record the teacher, straying.
         steps: to record where there are no logs.
-        bandit: its networks.
         config: of the fits.
         seed: fixes everything.
         overwrite: replace what is at ``out``.
 
     Raises:
-        InputError: a log of another environment, spaces that a bandit cannot serve, or ``out`` exists.
+        InputError: a log of another environment, spaces that the synthetic environment cannot serve, or ``out``
+            exists.
     """
     require_artifact_place(out, overwrite)
     require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
-    started = time.perf_counter()
-    observations, source = _observations(teacher, logs, steps, seed)
-    env, config = Bandit(teacher.spec, bandit or BanditConfig()), config or DistillationConfig()
-
-    def teach(observations: np.ndarray) -> np.ndarray:
-        parts = [observations[i : i + _MOST_ROWS] for i in range(0, len(observations), _MOST_ROWS)]
-        return np.concatenate([teacher.act(part, teacher.initial_state(len(part), seed))[0] for part in parts])
-
-    found = distil(env, observations, teach, config, seed)
-    told = Distillation(found.agreement, len(observations), time.perf_counter() - started)
-    provenance = {"seed": seed, "teacher": title, **source, "distillation": {**asdict(config), **asdict(told)}}
+    started, config = time.perf_counter(), config or DistillationConfig()
+    # The spec of a recording tells no limit of its own; the environment's does.
+    env = make_synthetic(spec_of(teacher.policy.spec.env_id), synthetic or BanditConfig())
+    with tempfile.TemporaryDirectory() as folder:
+        log, source = _log(teacher.policy, logs, steps, seed, Path(folder) / "log")
+        found = _distilled(env, teacher, log, config, seed)
+        told = Distillation(found.agreement, len(log.observations), time.perf_counter() - started)
+    provenance = {"seed": seed, "teacher": teacher.title, **source, "distillation": {**asdict(config), **asdict(told)}}
     save_synthetic(out, env, found.params, provenance, overwrite)
     return told
 
 
-def _observations(teacher: Policy, logs: Path | None, steps: int, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Returns observations ``[N, O]``, those that ended episodes included, and what is to be said of their source."""
+def _distilled(env: SyntheticEnv, teacher: Teacher, log: Log, config: DistillationConfig, seed: int) -> Distilled:
+    lesson_fn: LessonFn = teacher.lesson_fn
+    if isinstance(env, Bandit):  # observations that ended episodes included
+        return distil_bandit(env, np.asarray(log.observations, np.float32), lesson_fn, config, seed)
+    if isinstance(env, SyntheticMDP):
+        return distil_mdp(env, log.transitions(), lesson_fn, config, seed)
+    assert isinstance(env, RewardNetwork)
+    observations, values = _values(teacher, log, env.config.gamma)
+    return distil_potential(env, observations, values, config, seed)
+
+
+def _log(teacher: Policy, logs: Path | None, steps: int, seed: int, place: Path) -> tuple[Log, dict[str, Any]]:
+    """Returns real steps, and what is to be said of their source."""
     if logs is not None:
         log = open_log(logs)
         teacher.spec.require_same(log.spec, "the teacher", "the log")
-        return np.asarray(log.observations, np.float32), {"log_sha256": log.sha256}
+        return log, {"log_sha256": log.sha256}
     straying = EpsilonPolicy(teacher, *_STRAYING)
-    with tempfile.TemporaryDirectory() as folder:
-        log = record(straying, teacher.spec.env_id, steps, seed, Path(folder) / "log", progress="recording")
-        return np.array(log.observations, np.float32), {"recorded": {"steps": steps, "random_shares": _STRAYING}}
+    log = record(straying, teacher.spec.env_id, steps, seed, place, progress="recording")
+    return log, {"recorded": {"steps": steps, "random_shares": _STRAYING}}
+
+
+def _values(teacher: Teacher, log: Log, gamma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns observations ``[N, O]`` and what is still to be earned in them ``[N]``, known or as it was earned."""
+    steps = log.transitions()
+    if teacher.value_fn is not None:
+        return steps.observation, np.asarray(teacher.value_fn(steps.observation)).max(-1)
+    returns, whole = discounted_returns(steps.reward, steps.terminated, steps.truncated, gamma)
+    kept = whole if whole.sum() >= 2 else np.ones_like(whole)
+    return steps.observation[kept], returns[kept]
+
+
+def discounted_returns(
+    reward: np.ndarray, terminated: np.ndarray, truncated: np.ndarray, gamma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what was earned from each step on ``[N]`` float32, and whether too little was cut off to matter ``[N]``.
+
+    Episodes lie one after the other; the last one may be unfinished.
+    """
+    returns, weight = np.zeros(len(reward), np.float32), np.zeros(len(reward))
+    earned, left = 0.0, 1.0
+    for i in reversed(range(len(reward))):
+        if terminated[i] or truncated[i]:
+            earned, left = 0.0, float(not terminated[i])
+        earned, left = reward[i] + gamma * earned, gamma * left
+        returns[i], weight[i] = earned, left
+    return returns, weight <= _CUT_OFF

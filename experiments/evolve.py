@@ -22,7 +22,7 @@ from agents.table import name_of
 from envs.artifact import package_versions, require_artifact_place
 from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.errors import InputError, require
-from envs.files import plain_json
+from envs.files import plain_json, sha256_of
 from envs.functional import Params
 from envs.functional_copies import functional_copy
 from envs.work_folder import Layout, open_work_folder
@@ -38,7 +38,7 @@ from synthetic_envs.evolution import (
     start_evolution,
 )
 from synthetic_envs.executor import EvaluateFn, Executor, InProcess, ProcessPool
-from synthetic_envs.saving import save_synthetic
+from synthetic_envs.saving import load_synthetic, save_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
 _INIT = 1
@@ -111,7 +111,7 @@ def evolve_for(
         return None
     require_artifact_place(out, overwrite)
     open_work_folder(place, {**work, "versions": package_versions()}, _LAYOUT, resume, overwrite)
-    best: Params = None
+    best = _warm_start(config)
     rows, spent = [], [0.0, 0.0]
     for number in range(len(config.stages)):
         run = _Stage(config, number, best, place / "search" / f"stage-{number}.checkpoint", spent)
@@ -138,6 +138,18 @@ def evaluator_of(config: EvolveConfig, number: int) -> EvaluateFn:
     """Returns what evaluates the candidates of a stage; every process makes its own."""
     stage = config.stages[number]
     return make_evaluate(make_problem(config, stage), stage.search, _seed_of(config, number))
+
+
+def _warm_start(config: EvolveConfig) -> Params | None:
+    """Returns the parameters that the first stage begins with, None for random ones."""
+    if config.start is None:
+        return None
+    env, params = load_synthetic(config.start)
+    own = _env(config)
+    own.spec.require_same(env.spec, "the evolution", f"the synthetic environment at {config.start}")
+    if env.config != own.config:
+        raise InputError(f"expected a start of the settings {own.config}, {config.start} has {env.config}")
+    return params
 
 
 class _Stage:
@@ -261,7 +273,9 @@ def _known(value: float) -> float | None:
 def _work(config: EvolveConfig) -> dict[str, Any]:
     """Everything that decides what the evolution does."""
     agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
-    content: dict[str, Any] = plain_json({**asdict(config), "kind": _env(config).family, "algorithms": agents})
+    start = None if config.start is None else sha256_of(Path(config.start) / "tensors.safetensors")
+    told = {**asdict(config), "start": start, "kind": _env(config).family, "algorithms": agents}
+    content: dict[str, Any] = plain_json(told)
     return content
 
 

@@ -83,6 +83,8 @@ class EvolveConfig:
     """searches, one after the other"""
     seed: int = 0
     """fixes everything"""
+    start: str | None = None
+    """folder of a synthetic environment of the same kind and settings to begin with; random weights where None"""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", self.seed)

@@ -4,6 +4,10 @@ Sizes after Liesen et al. 2024; numeric settings are drawn anew for every traini
 (`experiments.hyperparameter_ranges`), which these are only the middle of.
 """
 
+from dataclasses import replace
+
+from gymnasium import spaces
+
 from agents.configs import AgentConfig, DDPGConfig, DQNConfig, PPOConfig, SACConfig, TD3Config
 from envs.errors import unknown_name
 
@@ -23,8 +27,15 @@ INNER_AGENTS: dict[str, AgentConfig] = {
 }  # fmt: skip
 
 
-def inner_agent(name: str) -> AgentConfig:
-    """Returns the agent of that name; raises `InputError` with the nearest names."""
+def inner_agent(name: str, action_space: spaces.Space) -> AgentConfig:
+    """Returns the agent of that name for an action space; raises `InputError` with the nearest names.
+
+    PPO's units are ReLU for Box actions and tanh for Discrete ones, as in the configuration files that Liesen et al.
+    publish with their bandits.
+    """
     if name not in INNER_AGENTS:
         raise unknown_name("agent to train inside", name, INNER_AGENTS)
-    return INNER_AGENTS[name]
+    config = INNER_AGENTS[name]
+    if isinstance(config, PPOConfig) and isinstance(action_space, spaces.Box):
+        return replace(config, activation="relu")
+    return config

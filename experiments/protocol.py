@@ -49,7 +49,7 @@ def judged(
         ``agent``, ``steps`` and ``agents``; of the agents' mean real returns the ``mean``, the ``worst``, the ``iqm``
         (interquartile mean), its 95% ``interval`` and all ``scores``; ``cpu_seconds`` of training them.
     """
-    config, spec, cpu = inner_agent(name), spec_of(env.spec.env_id), time.process_time()
+    config, spec, cpu = inner_agent(name, env.spec.action_space), spec_of(env.spec.env_id), time.process_time()
     training = make_compiled_training(env, config)
 
     def train(seed: jax.Array) -> Any:

@@ -7,22 +7,27 @@
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from envs.artifact import require_artifact_place
 from envs.errors import unknown_name
 from envs.files import plain_json, write_json
 from experiments.agent_presets import agent_preset
-from experiments.distil import distil_policy
+from experiments.distil import Teacher, distil_for, optimal_teacher
+from experiments.evolve import evolve_for
+from experiments.evolve_configs import EvolveConfig, StageConfig
 from experiments.protocol import judged, judges_for
 from experiments.train import train
 from experiments.worlds import open_world
-from synthetic_envs.configs import BanditConfig, DistillationConfig
+from synthetic_envs.configs import BanditConfig, DistillationConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
 from synthetic_envs.saving import load_synthetic
 from synthetic_envs.zoo import CARD
 from worldmodels.configs import EpisodeConfig
 
+_OPTIMUM = "optimum"
 _PROTOCOL = (
     "20 agents of each algorithm, 64 x 64 units, numeric settings drawn at random from lists, 10,000 steps in the "
     "environment; mean return of 10 real episodes each"
@@ -31,28 +36,37 @@ _PROTOCOL = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A bandit distilled from an agent that was trained on the real dynamics.
+    """A synthetic environment distilled from a teacher, and evolved from there where there are stages.
 
     Attributes:
         env_id: the real environment.
-        teacher: the agent's algorithm; its settings are those tuned for the environment.
+        teacher: "optimum" for the best there is, or the algorithm of an agent that is trained on the real dynamics with
+            the settings tuned for the environment.
+        synthetic: what is made; its class says which kind.
         steps: real steps recorded of the teacher, straying.
-        bandit: its networks.
         distillation: of the fits.
-        seed: of teacher and distillation.
+        stages: of evolution afterwards.
+        seed: of all of it.
     """
 
     env_id: str
-    teacher: str
+    teacher: str = _OPTIMUM
+    synthetic: SyntheticConfig = field(default_factory=BanditConfig)
     steps: int = 10_000
-    bandit: BanditConfig = field(default_factory=BanditConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    stages: tuple[StageConfig, ...] = ()
     seed: int = 0
 
 
 RECIPES = {
+    "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
     "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=2.5)),
+    "MountainCar-bandit-v1": Recipe("MountainCar-v0"),
     "MountainCarContinuous-bandit-v1": Recipe("MountainCarContinuous-v0", "sac"),
+    "Pendulum-bandit-v1": Recipe("Pendulum-v1"),
+    "Acrobot-mdp-v1": Recipe("Acrobot-v1", synthetic=MDPConfig(starts="learned", predicts="change", max_steps=50)),
+    "CartPole-mdp-v1": Recipe("CartPole-v1", synthetic=MDPConfig(starts="learned", predicts="change", max_steps=50)),
+    "MountainCar-reward-v1": Recipe("MountainCar-v0", synthetic=RewardNetworkConfig()),
 }
 """By the name in the zoo."""
 
@@ -61,27 +75,48 @@ def make(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]:
     """Makes an environment of the zoo as the artifact ``out``, its card in it, and returns the card."""
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
+    require_artifact_place(out, overwrite)
     recipe, cpu = RECIPES[name], time.process_time()
-    config = agent_preset(recipe.env_id, recipe.teacher)
-    training = train(open_world(recipe.env_id, EpisodeConfig()), config, [recipe.seed], f"{config.label}, the teacher")
-    title = f"{config.label} after {config.total_steps:,} steps of {recipe.env_id}"
-    distil_policy(
-        training.policies[0], title, None, out, recipe.steps, recipe.bandit, recipe.distillation, recipe.seed, overwrite
-    )
+    teacher, teacher_steps = _teacher(recipe)
+    with tempfile.TemporaryDirectory() as folder:
+        distilled = Path(folder) / "distilled" if recipe.stages else out
+        distil_for(
+            teacher, distilled, recipe.synthetic, None, recipe.steps, recipe.distillation, recipe.seed, overwrite
+        )
+        evolved_steps = _evolved(recipe, distilled, out, overwrite) if recipe.stages else 0
     spent = time.process_time() - cpu
     env, params = load_synthetic(out)
+    evolution = ", then evolved" if recipe.stages else "; no algorithm of the table was seen but the teacher's, if any"
     card = {
         "name": name,
         "stands_for": recipe.env_id,
-        "made": f"distilled from {title}; no algorithm of the table but the teacher's was seen",
+        "made": f"distilled from {teacher.title}{evolution}",
         "recipe": plain_json(asdict(recipe)),
-        "real_steps": config.num_updates * config.steps_per_update + recipe.steps,
+        "real_steps": teacher_steps + recipe.steps + evolved_steps,
         "cpu_seconds": round(spent),
         "protocol": _PROTOCOL,
         "results": [judged(env, params, judge) for judge in judges_for(env)],
     }
     write_json(out / CARD, card)
     return card
+
+
+def _teacher(recipe: Recipe) -> tuple[Teacher, int]:
+    """Returns who is learned from, and the real steps that it cost; an optimum's are computed, not taken."""
+    if recipe.teacher == _OPTIMUM:
+        return optimal_teacher(recipe.env_id), 0
+    config = agent_preset(recipe.env_id, recipe.teacher)
+    training = train(open_world(recipe.env_id, EpisodeConfig()), config, [recipe.seed], f"{config.label}, the teacher")
+    title = f"{config.label} after {config.total_steps:,} steps of {recipe.env_id}"
+    return Teacher(training.policies[0], title), config.num_updates * config.steps_per_update
+
+
+def _evolved(recipe: Recipe, start: Path, out: Path, overwrite: bool) -> int:
+    """Evolves further from ``start`` and returns the real steps that it took."""
+    config = EvolveConfig(recipe.env_id, recipe.synthetic, recipe.stages, recipe.seed, str(start))
+    history = evolve_for(config, out, overwrite=overwrite)
+    assert history is not None
+    return history.real_steps
 
 
 def main() -> None:
@@ -95,7 +130,7 @@ def main() -> None:
         print(line)
 
 
-def card_lines(card: dict[str, Any]) -> list[str]:
+def card_lines(card: Mapping[str, Any]) -> list[str]:
     """Returns a card as lines of text."""
     head = (f"simulacra/{card['name']}, for {card['stands_for']}: {card['real_steps']:,} real steps, "
             f"{card['cpu_seconds']} CPU-seconds")  # fmt: skip

@@ -1,199 +1,178 @@
-"""A bandit from a teacher, without evolution: contexts lie where the teacher goes, rewards tell what it does there.
+"""Synthetic environments from a teacher, without evolution.
 
-The context network is fitted to observations by the energy distance (Szekely and Rizzo 2013), the reward network to the
-teacher's choice in contexts that the first one draws: 1 for its Discrete action and 0 for the others, or minus the
-squared distance to its Box action, in half ranges. Whoever learns the bandit learns to act as the teacher. It is the
-baseline for what evolution adds, and a start for it.
+*Bandit*: contexts lie where the observations do, by the energy distance (Szekely and Rizzo 2013), and rewards tell what
+the teacher does there. *MDP*: the same, and its states follow real transitions; as the teacher's action is paid 0 and
+any other less, the best value is 0 in every state and agents need not look ahead. *Reward network*: its potential is
+fitted to the value of states, the shaping that Ng et al. 1999 recommend. Each is the baseline for what evolution adds,
+and a start for it.
 
 Shape legend: ``N`` observations or contexts, ``O`` observation size, ``A`` the action's shape.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from gymnasium import spaces
 
 from envs.errors import InputError
+from envs.functional import Params
+from envs.logs import Transitions
 from envs.mlp import MLPParams, apply_mlp
-from synthetic_envs.bandit import Bandit, BanditParams
+from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import DistillationConfig
-
-TeachFn = Callable[[np.ndarray], np.ndarray]
-"""The teacher's actions ``[N, *A]`` for observations ``[N, O]``."""
-_NEAR = 0.2
-"""Spread, in half ranges, of the actions drawn around the teacher's: where rewards must be told apart most finely."""
+from synthetic_envs.fitting import fit_draws, fit_outputs, minimised, scale_of, with_input_scale
+from synthetic_envs.lessons import LessonFn, agreement, draw_actions, pay
+from synthetic_envs.mdp import SyntheticMDP
+from synthetic_envs.networks import apply_network
+from synthetic_envs.reward_network import RewardNetwork
+from synthetic_envs.vectors import action_vector
 
 
 class Distilled(NamedTuple):
     """What came of it.
 
     Attributes:
-        params: of the bandit.
-        agreement: on contexts not learned from, the share in which the best-paid action is the teacher's; for Box
-            actions 1 less their mean distance in half ranges, the best of 256 draws standing for the best-paid one.
+        params: of the synthetic environment.
+        agreement: on states not learned from, see `synthetic_envs.lessons.agreement`; of a reward network the share of
+            the values' variance that its potential explains.
     """
 
-    params: BanditParams
+    params: Params
     agreement: float
 
 
-def distil(
-    bandit: Bandit, observations: np.ndarray, teach: TeachFn, config: DistillationConfig, seed: int
+def distil_bandit(
+    bandit: Bandit, observations: np.ndarray, lesson_fn: LessonFn, config: DistillationConfig, seed: int
 ) -> Distilled:
     """Returns a bandit's parameters.
 
     Args:
         bandit: whose networks are fitted.
         observations: ``[N, O]``, where agents should know what to do: of the teacher, and of what strays from it.
-        teach: the teacher.
+        lesson_fn: the teacher.
         config: of the fits.
         seed: fixes everything.
 
     Raises:
         InputError: fewer than two observations, or an action space that is neither Discrete nor a bounded Box.
     """
-    if len(observations) < 2:
-        raise InputError(f"expected at least 2 observations to place contexts by, got {len(observations)}")
-    space = bandit.spec.action_space
-    if isinstance(space, spaces.Box) and not space.is_bounded():
-        raise InputError(f"expected Discrete or bounded actions to distil, {bandit.spec.env_id} has {space}")
+    _require_teachable(bandit.spec.env_id, bandit.spec.action_space, observations)
     keys = jax.random.split(jax.random.key(seed), 5)
     start = bandit.init_params(keys[0])
     seen = jnp.asarray(observations, jnp.float32)
-    params = {**start, "state": fit_contexts(start["state"], seen, config, keys[1])}
-    contexts = jax.jit(jax.vmap(lambda key: bandit.reset(key, params)[0]))(
-        jax.random.split(keys[2], config.num_contexts)
-    )
-    told = jnp.asarray(teach(np.asarray(contexts)))
-    learned = len(contexts) - len(contexts) // 10
-    reward = fit_rewards(bandit, start["reward"], contexts[:learned], told[:learned], config, keys[3])
-    params = {**params, "reward": reward}
-    return Distilled(params, agreement(bandit, params, contexts[learned:], told[learned:], keys[4]))
+    state = fit_draws(lambda params, noise: apply_mlp(params, noise, "relu"), start["state"], seen, config, keys[1])
+    params = {**start, "state": state}
+    draw = jax.jit(jax.vmap(lambda key: bandit.reset(key, params)[0]))
+    contexts = draw(jax.random.split(keys[2], config.num_contexts))
+
+    def reward_fn(network: MLPParams, observation: jax.Array, action: jax.Array) -> jax.Array:
+        return bandit.reward({"reward": network}, observation, action)
+
+    reward, agreed = _fit_pay(reward_fn, start["reward"], bandit.spec.action_space, contexts, lesson_fn, config, keys)
+    return Distilled({**params, "reward": reward}, agreed)
 
 
-def fit_contexts(params: MLPParams, observations: jax.Array, config: DistillationConfig, key: jax.Array) -> MLPParams:
-    """Returns a context network whose outputs are distributed as ``observations`` ``[N, O]``, ``spread`` times as far.
+def distil_mdp(
+    mdp: SyntheticMDP, steps: Transitions, lesson_fn: LessonFn, config: DistillationConfig, seed: int
+) -> Distilled:
+    """Returns a synthetic MDP's parameters; arguments and errors are `distil_bandit`'s, but for real steps."""
+    space, activation = mdp.spec.action_space, mdp.config.activation
+    _require_teachable(mdp.spec.env_id, space, steps.observation)
+    keys = jax.random.split(jax.random.key(seed), 8)
+    params = dict(mdp.init_params(keys[0]))
+    before, after = (jnp.asarray(rows, jnp.float32) for rows in (steps.observation, steps.next_observation))
+    taken = action_vector(space, jnp.asarray(steps.action)).reshape(len(before), -1)
+    inputs = jnp.concatenate([before, taken], axis=-1)
+    ended = jnp.asarray(steps.terminated, jnp.float32)[:, None]
 
-    It is fitted in standard deviations, so that all dimensions count alike, and then told the unit.
+    def apply_fn(network: MLPParams, rows: jax.Array) -> jax.Array:
+        return apply_network(network, rows, activation)
+
+    told = after - before if mdp.config.predicts == "change" else after
+    params["next"] = fit_outputs(apply_fn, params["next"], inputs, told, config, keys[5])
+    params["end"] = fit_outputs(apply_fn, params["end"], inputs, ended, config, keys[6])
+    states = before
+    if mdp.config.starts == "learned":
+        params["start"] = fit_draws(apply_fn, params["start"], before, config, keys[1])
+        draw = jax.jit(jax.vmap(lambda key: mdp.reset(key, params)[0]))
+        states = jnp.concatenate([before, draw(jax.random.split(keys[2], config.num_contexts))])
+
+    def reward_fn(network: MLPParams, observation: jax.Array, action: jax.Array) -> jax.Array:
+        return apply_fn(network, jnp.concatenate([observation, action_vector(space, action)], axis=-1))[..., 0]
+
+    states = jax.random.permutation(keys[7], states)
+    params["reward"], agreed = _fit_pay(reward_fn, params["reward"], space, states, lesson_fn, config, keys)
+    return Distilled(params, agreed)
+
+
+def distil_potential(
+    network: RewardNetwork, observations: np.ndarray, values: np.ndarray, config: DistillationConfig, seed: int
+) -> Distilled:
+    """Returns the parameters of a potential-based reward network.
+
+    Args:
+        network: whose potential is fitted.
+        observations: ``[N, O]``, before each of which an episode went on.
+        values: of them ``[N]``: what is still to be earned, discounted as the network's own ``gamma`` says.
+        config: of the fit.
+        seed: fixes everything.
+
+    Raises:
+        InputError: a reward that is no potential's, fewer than two observations.
     """
-    mean, deviation = _moments(observations)
-    normalised, size = (observations - mean) / deviation, observations.shape[1]
+    if network.config.kind != "potential":
+        raise InputError(f"expected a reward network of the potential kind to distil, got {network.config.kind}")
+    _require_teachable(network.spec.env_id, network.spec.action_space, observations)
+    init_key, order_key, fit_key = jax.random.split(jax.random.key(seed), 3)
+    order = jax.random.permutation(order_key, len(observations))
+    seen = jnp.asarray(observations, jnp.float32)[order]
+    told = jnp.asarray(values, jnp.float32)[order]
+    learned = _learned(len(seen))
+    start = network.init_params(init_key)["potential"]
 
-    def loss(params: MLPParams, key: jax.Array) -> jax.Array:
-        noise_key, row_key = jax.random.split(key)
-        drawn = apply_mlp(params, jax.random.normal(noise_key, (config.batch_size, size)), "relu")
-        rows = jax.random.randint(row_key, (config.batch_size,), 0, len(normalised))
-        return energy_distance(drawn, normalised[rows])
+    def apply_fn(params: MLPParams, rows: jax.Array) -> jax.Array:
+        return network.potential({"potential": params}, rows)[..., None]
 
-    fitted = _minimised(loss, params, config.context_steps, config, key)
-    last = str(len(fitted) - 1)
-    layer = fitted[last]
-    scale = config.spread * deviation
-    return {**fitted, last: {"w": layer["w"] * scale, "b": layer["b"] * scale + mean}}
-
-
-def energy_distance(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Returns ``2 E|X - Y| - E|X - X'| - E|Y - Y'|`` of samples ``[N, O]`` and ``[N, O]``; 0 where they are alike."""
-    return 2.0 * _mean_distance(left, right) - _mean_distance(left, left) - _mean_distance(right, right)
+    fitted = fit_outputs(apply_fn, start, seen[:learned], told[:learned, None], config, fit_key)
+    error = apply_fn(fitted, seen[learned:])[..., 0] - told[learned:]
+    return Distilled({"potential": fitted}, 1.0 - float((error**2).mean() / (told[learned:].var() + 1e-12)))
 
 
-def _mean_distance(left: jax.Array, right: jax.Array) -> jax.Array:
-    squared = ((left[:, None] - right[None, :]) ** 2).sum(-1)
-    return jnp.sqrt(squared + 1e-8).mean()
+def _require_teachable(env_id: str, space: spaces.Space, observations: np.ndarray) -> None:
+    if len(observations) < 2:
+        raise InputError(f"expected at least 2 observations to place states by, got {len(observations)}")
+    if isinstance(space, spaces.Box) and not space.is_bounded():
+        raise InputError(f"expected Discrete or bounded actions to distil, {env_id} has {space}")
 
 
-def _moments(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return rows.mean(0), rows.std(0) + 1e-6
+def _learned(num_rows: int) -> int:
+    """How many of the rows are learned from; the rest measure."""
+    return max(num_rows - num_rows // 10, 1)
 
 
-def fit_rewards(
-    bandit: Bandit,
-    params: MLPParams,
-    contexts: jax.Array,
-    told: jax.Array,
+def _fit_pay(
+    reward_fn: Callable[[MLPParams, jax.Array, jax.Array], jax.Array],
+    start: MLPParams,
+    space: spaces.Space,
+    states: jax.Array,
+    lesson_fn: LessonFn,
     config: DistillationConfig,
-    key: jax.Array,
-) -> MLPParams:
-    """Returns a reward network that pays for the teacher's actions ``[N, *A]`` in ``contexts`` ``[N, O]``.
-
-    It is fitted to contexts in standard deviations, and then told the unit.
-    """
-    mean, deviation = _moments(contexts)
-    normalised = (contexts - mean) / deviation
+    keys: jax.Array,
+) -> tuple[MLPParams, float]:
+    """Returns a reward network that pays by the teacher's lessons in states ``[N, O]``, and its agreement."""
+    lessons, learned = jnp.asarray(lesson_fn(np.asarray(states))), _learned(len(states))
+    scale = scale_of(states)
+    scaled = scale.apply(states)
 
     def loss(params: MLPParams, key: jax.Array) -> jax.Array:
         row_key, action_key = jax.random.split(key)
-        rows = jax.random.randint(row_key, (config.batch_size,), 0, len(contexts))
-        actions = _draw_actions(bandit.spec.action_space, told[rows], action_key)
-        found = bandit.reward({"reward": params}, normalised[rows], actions)
-        return ((found - pay(bandit.spec.action_space, actions, told[rows])) ** 2).mean()
+        rows = jax.random.randint(row_key, (config.batch_size,), 0, learned)
+        actions = draw_actions(space, lessons[rows], action_key)
+        return ((reward_fn(params, scaled[rows], actions) - pay(space, actions, lessons[rows])) ** 2).mean()
 
-    fitted = _minimised(loss, params, config.reward_steps, config, key)
-    layer, size = fitted["0"], contexts.shape[1]
-    weights = layer["w"].at[:size].divide(deviation[:, None])
-    return {**fitted, "0": {"w": weights, "b": layer["b"] - mean @ weights[:size]}}
-
-
-def pay(space: spaces.Space, action: jax.Array, told: jax.Array) -> jax.Array:
-    """Returns what an action ``[..., *A]`` should be paid where the teacher takes ``told`` ``[..., *A]``."""
-    if isinstance(space, spaces.Discrete):
-        return (action == told).astype(jnp.float32)
-    return -(((action - told) / _half_range(space)) ** 2).mean(-1)
-
-
-def _half_range(space: spaces.Space) -> jax.Array:
-    assert isinstance(space, spaces.Box)
-    return jnp.asarray((space.high - space.low) / 2)
-
-
-def _draw_actions(space: spaces.Space, told: jax.Array, key: jax.Array) -> jax.Array:
-    """Uniform Discrete actions; of a Box every second one near the teacher's."""
-    if isinstance(space, spaces.Discrete):
-        return jax.random.randint(key, told.shape, 0, int(space.n)) + int(space.start)
-    assert isinstance(space, spaces.Box)
-    uniform_key, near_key = jax.random.split(key)
-    uniform = jax.random.uniform(uniform_key, told.shape, minval=space.low, maxval=space.high)
-    near = told + _NEAR * _half_range(space) * jax.random.normal(near_key, told.shape)
-    every_second = (jnp.arange(len(told)) % 2 == 0)[:, None]
-    return jnp.clip(jnp.where(every_second, uniform, near), space.low, space.high)
-
-
-def agreement(bandit: Bandit, params: BanditParams, contexts: jax.Array, told: jax.Array, key: jax.Array) -> float:
-    """See `Distilled`."""
-    space = bandit.spec.action_space
-    if isinstance(space, spaces.Discrete):
-        actions = jnp.arange(int(space.n)) + int(space.start)
-    else:
-        assert isinstance(space, spaces.Box)
-        actions = jax.random.uniform(key, (256, *space.shape), minval=space.low, maxval=space.high)
-    paid = jax.vmap(lambda action: bandit.reward(params, contexts, jnp.broadcast_to(action, told.shape)))(actions)
-    best = actions[paid.argmax(0)]
-    if isinstance(space, spaces.Discrete):
-        return float((best == told).mean())
-    return 1.0 - float(jnp.abs((best - told) / _half_range(space)).mean())
-
-
-def _minimised(
-    loss: Callable[[MLPParams, jax.Array], jax.Array],
-    params: MLPParams,
-    num_steps: int,
-    config: DistillationConfig,
-    key: jax.Array,
-) -> MLPParams:
-    """Returns parameters after steps of Adam whose rate falls to 0 along a cosine."""
-    optimiser = optax.adam(optax.cosine_decay_schedule(config.learning_rate, num_steps))
-
-    def step(carry: tuple[MLPParams, Any], key: jax.Array) -> tuple[tuple[MLPParams, Any], None]:
-        params, state = carry
-        updates, state = optimiser.update(jax.grad(loss)(params, key), state)
-        return (optax.apply_updates(params, updates), state), None
-
-    def run(params: MLPParams, key: jax.Array) -> MLPParams:
-        return jax.lax.scan(step, (params, optimiser.init(params)), jax.random.split(key, num_steps))[0][0]
-
-    fitted: MLPParams = jax.jit(run)(params, key)
-    return fitted
+    fitted = with_input_scale(minimised(loss, start, config.reward_steps, config, keys[3]), scale)
+    agreed = agreement(space, lambda *told: reward_fn(fitted, *told), states[learned:], lessons[learned:], keys[4])
+    return fitted, agreed

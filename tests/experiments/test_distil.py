@@ -45,7 +45,7 @@ def test_a_fresh_agent_learns_in_the_bandit_what_the_teacher_does(tmp_path):
     world = open_world(str(tmp_path / "bandit"), EpisodeConfig())
     returns = [
         evaluate(policy, "CartPole-v1", 10).returns.mean()
-        for policy in train(world, inner_agent("ppo"), [0, 1, 2]).policies
+        for policy in train(world, inner_agent("ppo", TEACHER.spec.action_space), [0, 1, 2]).policies
     ]
     taught = evaluate(TEACHER, "CartPole-v1", 10).returns.mean()
     assert taught > 100
