@@ -11,7 +11,7 @@ from agents.configs import AgentConfig
 from envs.compilation_cache import kept_compilations
 from envs.errors import InputError
 from experiments.configs import ANYWHERE, OfflineConfig, RankingConfig, TransferConfig
-from experiments.evolve_configs import FitnessConfig
+from experiments.evolve_configs import FitnessConfig, ReportConfig
 from experiments.presets import CARTPOLE
 from experiments.signals import sigterm_raises
 from planners.configs import (
@@ -149,6 +149,8 @@ class Evolve:
     workers: int = 1
     """processes that evaluate candidates, of which a generation has search.num-jobs parts to give; they change
     nothing but the time it takes"""
+    report: bool = True
+    """also write report.html into the folder, for which fresh agents are trained in the environment and directly"""
     resume: bool = False
     """go on with the evolution that is there, or start a new one where there is none"""
     overwrite: bool = False
@@ -172,12 +174,23 @@ class Evolve:
         history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
         if history is None:
             print(f"the {self.kind} at {self.out} is complete; nothing is left to do")
-            return
-        print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, {history.real_steps:,} real steps, "
-              f"{history.seconds:.0f} s; fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
-        if history.without_selection:
+        else:
+            print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, "
+                  f"{history.real_steps:,} real steps, {history.seconds:.0f} s; "
+                  f"fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
+        if history is not None and history.without_selection:
             print(f"simulacra: warning: in {history.without_selection} generations all candidates did equally well or "
                   "none was finite, so the search stayed where it was", file=sys.stderr)  # fmt: skip
+        if self.report and not (self.out / "report.html").exists():  # an interruption may have come before it
+            self._write_report()
+
+    def _write_report(self) -> None:
+        from experiments.evolve_report import write_evolve_report
+
+        try:
+            print(f"report: {write_evolve_report(self.out, self.out / 'report.html')}")
+        except InputError as error:  # what was evolved is saved all the same
+            print(f"simulacra: warning: there is no report: {error}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -397,6 +410,31 @@ class Zoo:
 
 
 @dataclass(frozen=True)
+class Report:
+    """Write what a synthetic environment is worth, evolved or distilled, as one HTML page; trains agents to tell."""
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """its folder"""
+    out: Path | None = None
+    """HTML file to write; by default report.html in the folder"""
+    overwrite: bool = False
+    """replace a page that is there"""
+    config: Annotated[ReportConfig, tyro.conf.arg(name="")] = field(default_factory=ReportConfig)
+
+    @kept_compilations()
+    def run(self) -> None:
+        from envs.artifact import read_artifact_json
+        from envs.files import require_free
+
+        read_artifact_json(self.path, "synthetic_env")
+        out = self.path / "report.html" if self.out is None else self.out
+        require_free(out, self.overwrite)
+        from experiments.evolve_report import write_evolve_report
+
+        print(f"report: {write_evolve_report(self.path, out, self.config)}")
+
+
+@dataclass(frozen=True)
 class Inspect:
     """Say what a log, a world model, a synthetic environment, a policy or a run is."""
 
@@ -411,7 +449,7 @@ class Inspect:
         print("\n".join(inspect_lines(self.path, as_json=self.format == "json")))
 
 
-Command = Collect | Fit | Evolve | Distil | Train[Any] | Evaluate | Offline | Transfer | Zoo | Inspect
+Command = Collect | Fit | Evolve | Distil | Train[Any] | Evaluate | Offline | Transfer | Zoo | Report | Inspect
 COMMANDS: dict[str, type[Command]] = {
     "collect": Collect,
     "fit": Fit,
@@ -422,5 +460,6 @@ COMMANDS: dict[str, type[Command]] = {
     "offline": Offline,
     "transfer": Transfer,
     "zoo": Zoo,
+    "report": Report,
     "inspect": Inspect,
 }

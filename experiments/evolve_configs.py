@@ -89,3 +89,23 @@ class EvolveConfig:
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", self.seed)
         require(len(self.stages) > 0, "the stages of an evolution", "to be at least one", "none")
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """The report of a synthetic environment."""
+
+    agent: str | None = None
+    """algorithm of the held-out agents: ppo, dqn, sac, td3 or ddpg; by default the first that can serve the spaces"""
+    num_agents: int = 5
+    """held-out agents, each with a seed that no evolution has used"""
+    steps: int = 10_000
+    """length of their training in the environment"""
+    factor: int = 10
+    """so many times these steps are given to agents that are trained directly on the real environment"""
+    axes: tuple[int, int] | None = None
+    """the two numbers of the observation over which rewards and states are shown; by default those that decide most"""
+
+    def __post_init__(self) -> None:
+        for name in ("num_agents", "steps", "factor"):
+            require(getattr(self, name) >= 1, f"the report's {name}", "of at least 1", getattr(self, name))

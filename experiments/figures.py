@@ -67,7 +67,7 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
     """Draws the evolution's fitness and held-out check against the generation.
 
     Args:
-        history: JSON of `experiments.evolve.EvolutionHistory`.
+        history: JSON of `experiments.evolve.EvolutionHistory`; where a stage ends there is a dotted line.
         threshold: drawn as a line where there is one.
     """
     with mpl.rc_context(STYLE):
@@ -82,9 +82,11 @@ def evolution_figure(history: dict[str, Any], threshold: float | None) -> str:
             axes.plot(np.array(history[key], float), color=colour, linewidth=width, label=title)
         if threshold is not None:
             axes.axhline(threshold, color="black", linestyle="--", linewidth=1)
+        for border in np.cumsum(history["stages"])[:-1]:
+            axes.axvline(border - 0.5, color="black", linestyle=":", linewidth=1)
         axes.set_xlabel("generation")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set_ylabel("real return of agents trained in it")
+        axes.set_ylabel("real return of agents")
         axes.legend(loc="best", fontsize=7.5)
         return svg_of(figure)
 

@@ -43,6 +43,7 @@ class Grid(NamedTuple):
         gamma: discount of the values.
         num_sweeps: after which they have settled.
         num_levels: actions along a Box dimension.
+        start: value that all states begin with; from above, what must fail is known to after few sweeps.
     """
 
     axes: tuple[Axis, ...]
@@ -50,6 +51,7 @@ class Grid(NamedTuple):
     gamma: float
     num_sweeps: int
     num_levels: int = 0
+    start: float = 0.0
 
 
 def _pendulum(observation: jax.Array) -> jax.Array:
@@ -72,7 +74,7 @@ GRIDS: dict[str, Grid] = {
     "CartPole-v1": Grid(
         (Axis("x", -2.4, 2.4, 25), Axis("x_dot", -3.0, 3.0, 25), Axis("theta", -0.21, 0.21, 25),
          Axis("theta_dot", -3.0, 3.0, 25)),
-        lambda observation: observation, gamma=0.99, num_sweeps=400,
+        lambda observation: observation, gamma=0.99, num_sweeps=120, start=100.0,
     ),
     "MountainCar-v0": Grid(_CAR, lambda observation: observation, gamma=0.99, num_sweeps=300),
     "MountainCarContinuous-v0": Grid(_CAR, lambda observation: observation, gamma=0.999, num_sweeps=400, num_levels=9),
@@ -120,11 +122,16 @@ def optimal_q(env_id: str) -> OptimalQ:
     points = jnp.stack(jnp.meshgrid(*axes, indexing="ij"), -1)
     places, rewards, alive = _outcomes(env_id, points.reshape(-1, len(axes)), actions)
 
-    def sweep(values: jax.Array, _: Any) -> tuple[jax.Array, None]:
-        q = rewards + grid.gamma * alive * _interpolated(values, places)
-        return q.max(-1).reshape(values.shape), None
+    @jax.jit
+    def settled(values: jax.Array, places: jax.Array, rewards: jax.Array, alive: jax.Array) -> jax.Array:
+        def sweep(values: jax.Array, _: Any) -> tuple[jax.Array, None]:
+            q = rewards + grid.gamma * alive * _interpolated(values, places)
+            return q.max(-1).reshape(values.shape), None
 
-    values = jax.jit(lambda start: jax.lax.scan(sweep, start, None, grid.num_sweeps)[0])(jnp.zeros(points.shape[:-1]))
+        return jax.lax.scan(sweep, values, None, grid.num_sweeps)[0]
+
+    # As arguments: constants of millions of numbers would be folded for longer than the sweeps take.
+    values = settled(jnp.full(points.shape[:-1], grid.start), places, rewards, alive)
     return OptimalQ(env_id, actions, values, rewards.size)
 
 

@@ -154,6 +154,7 @@ def parts(card, views, made_up_spec) -> dict[str, Any]:
         "spec": made_up_spec.to_json(),
         "evolution": {
             **{key: [10.0, 20.0, 30.0] for key in ("fitness_mean", "fitness_best", "check_mean", "check_worst")},
+            "stages": [2, 1],
             "real_steps": 12_345,
             "seconds": 6.7,
         },

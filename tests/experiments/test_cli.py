@@ -134,7 +134,7 @@ def test_unknown_names_in_evaluations_are_told(capsys, arguments, told):
         (["collect", "--out", "x", "--stepz", "3"], "--stepz"),
         (["transfer", "--out", "x", "--config.ppo.gama", "0.9"], "--config.ppo.gama"),
         (["colect", "--out", "x"], "colect"),
-        ([], "collect, fit, evolve, distil, train, evaluate, offline, transfer, zoo, inspect"),
+        ([], "collect, fit, evolve, distil, train, evaluate, offline, transfer, zoo, report, inspect"),
         (["fit", "--out", "x"], "--logs"),
         (["inspect"], "PATH"),
         (["transfer", "--preset"], "--preset"),
@@ -563,7 +563,8 @@ def test_the_whole_way_from_logs_to_policies(capsys, tmp_path):
     told = said(capsys, "train", "--world", model, "--out", tmp_path / "from-model", *QUICK_AGENT)
     assert re.fullmatch(r"policy at .*from-model; return on real dynamics after training: [\d.]+\n", told)
     small = ["--search.num-generations", 2, "--search.population-size", 4, "--search.num-checks", 2]
-    told = said(capsys, "evolve", "--out", bandit, *small, "--fitness.num-episodes", 2)
+    told = said(capsys, "evolve", "--out", bandit, *small, "--fitness.num-episodes", 2, "--no-report")
+    assert not (bandit / "report.html").exists()
     assert re.fullmatch(
         r"bandit at .*bandit: 2 generations, [\d,]+ real steps, .*; fresh agents reach [\d.]+.*\n", told
     )

@@ -97,7 +97,7 @@ def test_what_was_interrupted_goes_on_exactly(tmp_path, monkeypatch):
 
 COMMAND = [
     "evolve", "--search.num-generations", "5", "--search.population-size", "6", "--search.num-checks", "2",
-    "--search.num-jobs", "2", "--fitness.num-episodes", "2", "--seed", "3",
+    "--search.num-jobs", "2", "--fitness.num-episodes", "2", "--seed", "3", "--no-report",
 ]  # fmt: skip
 
 

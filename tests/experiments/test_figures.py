@@ -83,6 +83,8 @@ def test_a_bandit_that_pays_nothing_can_be_shown(parts):
     assert "<svg" in bandit_figure({**parts["bandit_rewards"], "advantage": zeros}, parts["names"])
 
 
-def test_evolution_shows_its_four_lines(drawn, parts):
+def test_evolution_shows_its_four_lines_and_where_a_stage_ends(drawn, parts):
     evolution_figure(parts["evolution"], None)
-    assert [list(line.get_ydata()) for line in drawn[0].axes[0].lines] == [[10.0, 20.0, 30.0]] * 4
+    *curves, border = drawn[0].axes[0].lines
+    assert [list(line.get_ydata()) for line in curves] == [[10.0, 20.0, 30.0]] * 4
+    assert list(border.get_xdata()) == [1.5, 1.5]
