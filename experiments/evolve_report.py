@@ -103,7 +103,7 @@ def _agent(env: SyntheticEnv, config: ReportConfig) -> AgentConfig:
     able = judges_for(env)
     if config.agent is not None and config.agent not in able:
         raise unknown_name(f"agent to judge an environment of {env.spec.env_id}", config.agent, able)
-    return replace(inner_agent(config.agent or able[0]), total_steps=config.steps)
+    return replace(inner_agent(config.agent or able[0], env.spec.action_space), total_steps=config.steps)
 
 
 def _trained(

@@ -17,7 +17,7 @@ from envs.functional import Params
 from envs.functional_batch import restarted
 from envs.policy import Policy
 from envs.record import record
-from synthetic_envs.distillation import energy_distance
+from synthetic_envs.fitting import energy_distance
 from synthetic_envs.synthetic_env import SyntheticEnv
 
 _NUM_ENVS = 20

@@ -8,45 +8,73 @@ from envs.errors import InputError
 from envs.evaluate import evaluate
 from envs.spec import spec_of
 from experiments.behaviours import RULES, NoisyRulePolicy
-from experiments.distil import distil_policy
+from experiments.distil import Teacher, discounted_returns, distil_for, optimal_teacher, teacher_named
 from experiments.inner_agents import inner_agent
 from experiments.train import train
 from experiments.worlds import open_world
-from synthetic_envs.configs import DistillationConfig
+from synthetic_envs.configs import DistillationConfig, MDPConfig, RewardNetworkConfig
+from synthetic_envs.saving import load_synthetic
 from worldmodels.configs import EpisodeConfig
 
-TEACHER = NoisyRulePolicy(spec_of("CartPole-v1"), RULES["CartPole-v1"], (0.0,))
+TEACHER = Teacher(NoisyRulePolicy(spec_of("CartPole-v1"), RULES["CartPole-v1"], (0.0,)), "the rule")
 QUICK = DistillationConfig(num_contexts=2000, context_steps=200, reward_steps=800)
 
 
 def test_a_log_or_the_teacher_itself_says_where_contexts_lie(shelf, tmp_path):
-    told = distil_policy(TEACHER, "the rule", shelf / "log", tmp_path / "a", config=QUICK)
+    told = distil_for(TEACHER, tmp_path / "a", logs=shelf / "log", config=QUICK)
     provenance = load_artifact(tmp_path / "a").provenance
     assert provenance["teacher"] == "the rule"
     assert provenance["distillation"]["agreement"] == told.agreement > 0.9
     assert len(provenance["log_sha256"]) == 64
-    distil_policy(TEACHER, "the rule", None, tmp_path / "b", steps=500, config=QUICK)
+    distil_for(TEACHER, tmp_path / "b", steps=500, config=QUICK)
     assert load_artifact(tmp_path / "b").provenance["recorded"]["steps"] == 500
     with pytest.raises(InputError, match="b"):
-        distil_policy(TEACHER, "the rule", None, tmp_path / "b", steps=500, config=QUICK)
+        distil_for(TEACHER, tmp_path / "b", steps=500, config=QUICK)
 
 
 def test_a_teacher_of_another_environment_is_refused(shelf, tmp_path):
-    teacher = NoisyRulePolicy(spec_of("Acrobot-v1"), RULES["Acrobot-v1"])
+    teacher = Teacher(NoisyRulePolicy(spec_of("Acrobot-v1"), RULES["Acrobot-v1"]), "the rule")
     with pytest.raises(InputError, match="the teacher and the log disagree on env_id"):
-        distil_policy(teacher, "the rule", shelf / "log", tmp_path / "a")
+        distil_for(teacher, tmp_path / "a", logs=shelf / "log")
     assert not (tmp_path / "a").exists()
+
+
+def test_mdps_and_potentials_are_distilled_too(shelf, tmp_path):
+    told = distil_for(TEACHER, tmp_path / "mdp", MDPConfig(max_steps=20), shelf / "log", config=QUICK)
+    assert told.agreement > 0.85
+    env, _ = load_synthetic(tmp_path / "mdp")
+    assert (env.family, env.spec.max_episode_steps) == ("mdp", 20)
+    distil_for(TEACHER, tmp_path / "reward", RewardNetworkConfig(), shelf / "log", config=QUICK)
+    assert load_synthetic(tmp_path / "reward")[0].family == "reward-network"
+
+
+def test_the_best_there_is_teaches_how_much_every_action_matters(tmp_path):
+    told = distil_for(optimal_teacher("MountainCar-v0"), tmp_path / "car", steps=400, config=QUICK)
+    assert told.agreement > 0.8
+    assert "the optimum of MountainCar-v0 by value iteration" in load_artifact(tmp_path / "car").provenance["teacher"]
+    with pytest.raises(InputError, match="unknown environment with optimal values 'Hopper-v5'"):
+        teacher_named("optimal:Hopper-v5")
+
+
+def test_returns_are_discounted_to_the_end_of_their_episode():
+    reward, no = np.ones(5, np.float32), np.zeros(5, bool)
+    terminated, truncated = no.copy(), no.copy()
+    terminated[1] = truncated[3] = True
+    returns, whole = discounted_returns(reward, terminated, truncated, 0.5)
+    np.testing.assert_allclose(returns, [1.5, 1.0, 1.5, 1.0, 1.0])
+    # Behind a limit, or the recording's end, half of what follows the last step is lost, and a quarter one before it.
+    np.testing.assert_array_equal(whole, [True, True, True, False, False])
 
 
 @pytest.mark.slow
 def test_a_fresh_agent_learns_in_the_bandit_what_the_teacher_does(tmp_path):
     """The rule balances the pole and drifts off the track, after some 200 steps where a random policy lasts 22."""
-    distil_policy(TEACHER, "the rule", None, tmp_path / "bandit", steps=3000)
+    distil_for(TEACHER, tmp_path / "bandit", steps=3000)
     world = open_world(str(tmp_path / "bandit"), EpisodeConfig())
     returns = [
         evaluate(policy, "CartPole-v1", 10).returns.mean()
-        for policy in train(world, inner_agent("ppo", TEACHER.spec.action_space), [0, 1, 2]).policies
+        for policy in train(world, inner_agent("ppo", TEACHER.policy.spec.action_space), [0, 1, 2]).policies
     ]
-    taught = evaluate(TEACHER, "CartPole-v1", 10).returns.mean()
+    taught = evaluate(TEACHER.policy, "CartPole-v1", 10).returns.mean()
     assert taught > 100
     assert np.min(returns) > 0.7 * taught
