@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The workers start together and JAX compiles in each: two is what two cores bear.
 JOBS ?= 2
-BENCHMARKS := logs worldmodels agents planners
+BENCHMARKS := logs worldmodels agents planners synthetic_envs
 
 .PHONY: help demo test check format bench docs clean
 

@@ -9,7 +9,6 @@ Run it with ``python -m benchmarks.agents``; it takes about eight minutes.
 """
 
 import argparse
-import itertools
 import json
 import os
 import resource
@@ -139,50 +138,18 @@ def products_rate(config: Any) -> float:
     """Returns steps per CPU-second of the matrix products alone that an update of PPO on CartPole consists of."""
     import jax
 
-    sizes = {"actor": (4, *config.hidden, 2), "critic": (4, *config.hidden, 1)}
-    rows, batch = config.steps_per_update, config.steps_per_update // config.num_minibatches
-
-    def forward(weights: list[jax.Array], inputs: jax.Array) -> list[jax.Array]:
-        layers = [inputs]
-        for weight in weights:
-            layers.append(layers[-1] @ weight)
-        return layers
-
-    def learn(weights: list[jax.Array], inputs: jax.Array) -> list[jax.Array]:
-        *layers, gradient = forward(weights, inputs)
-        changed = []
-        for weight, layer in zip(reversed(weights), reversed(layers), strict=True):
-            changed.append(weight - 1e-6 * layer.T @ gradient)
-            gradient = gradient @ weight.T
-        return changed[::-1]
-
-    def update(nets: dict[str, list[jax.Array]], data: tuple[jax.Array, ...]) -> dict[str, list[jax.Array]]:
-        few, many, minibatches = data
-        acted, _ = jax.lax.scan(
-            lambda x, _: (x + 1e-20 * forward(nets["actor"], x)[-1].sum(), None), few, None, config.num_steps
-        )
-        values = sum(forward(net, many)[-1].sum() for net in (nets["actor"], nets["critic"], nets["critic"]))
-        minibatches = minibatches + 1e-20 * (values + acted.sum())
-
-        def epoch(nets: dict[str, list[jax.Array]], _: None) -> tuple[dict[str, list[jax.Array]], None]:
-            return jax.lax.scan(lambda n, x: ({k: learn(w, x) for k, w in n.items()}, None), nets, minibatches)
-
-        return jax.lax.scan(epoch, nets, None, config.num_epochs)[0]
+    from benchmarks.matrix_products import ppo_inputs, ppo_products, ppo_weights
 
     key, num_updates = jax.random.key(0), 200
-    nets = {
-        name: [0.1 * jax.random.normal(key, pair) for pair in itertools.pairwise(size)] for name, size in sizes.items()
-    }
-    shapes = ((config.num_envs, 4), (rows, 4), (config.num_minibatches, batch, 4))
-    data = tuple(jax.random.normal(key, shape) for shape in shapes)
-    run = jax.jit(lambda nets, data: jax.lax.scan(lambda n, _: (update(n, data), None), nets, None, num_updates)[0])
+    nets, data = ppo_weights(key, config, 4, 2), ppo_inputs(key, config, 4)
+    run = jax.jit(ppo_products(config, num_updates))
     jax.block_until_ready(run(nets, data))
     best = float("inf")
     for _ in range(6):
         start = time.process_time()
         jax.block_until_ready(run(nets, data))
         best = min(best, time.process_time() - start)
-    return num_updates * rows / best
+    return num_updates * config.steps_per_update / best
 
 
 def seeds(rejax: Rejax) -> None:  # noqa: ARG001, one signature for all

@@ -23,10 +23,10 @@ def _forwards(inputs: jax.Array, weights: jax.Array, biases: jax.Array) -> tuple
 def _backwards(kept: tuple[jax.Array, ...], slope: jax.Array) -> tuple[jax.Array, ...]:
     inputs, weights = kept
     rows, slopes = inputs.reshape(-1, inputs.shape[-1]), slope.reshape(-1, slope.shape[-1])
-    return slope @ weights.T, _transposed_product(rows, slopes), slopes.sum(0)
+    return slope @ weights.T, transposed_product(rows, slopes), slopes.sum(0)
 
 
-def _transposed_product(left: jax.Array, right: jax.Array) -> jax.Array:
+def transposed_product(left: jax.Array, right: jax.Array) -> jax.Array:
     """Returns ``left.T @ right`` of ``[N, I]`` and ``[N, H]``."""
     barrier = jax.lax.optimization_barrier
     if right.shape[1] < left.shape[1]:

@@ -401,11 +401,14 @@ class Offline:
 class Zoo:
     """List the ready-made synthetic environments: how each came about, and what agents learn in it."""
 
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """only this one"""
+
     def run(self) -> None:
         from experiments.zoo_recipes import card_lines
         from synthetic_envs.zoo import NAMES, read_card
 
-        for name in NAMES:
+        for name in NAMES if self.name is None else (self.name,):
             print("\n".join(card_lines(read_card(name))))
 
 

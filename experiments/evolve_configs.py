@@ -109,3 +109,27 @@ class ReportConfig:
     def __post_init__(self) -> None:
         for name in ("num_agents", "steps", "factor"):
             require(getattr(self, name) >= 1, f"the report's {name}", "of at least 1", getattr(self, name))
+
+
+@dataclass(frozen=True)
+class EvolvedPolicyConfig:
+    """A policy that an evolution strategy trains, by its mean return alone.
+
+    Attributes:
+        policy: whose actor is evolved; only the sizes of its networks count.
+        search: how actors are drawn and selected; how many generations follows from ``total_steps``.
+        num_episodes: that judge each actor of a generation.
+        total_steps: in the environment, of all actors together; the generation that reaches them is the last.
+    """
+
+    policy: PPOConfig = field(default_factory=PPOConfig)
+    search: EvolutionConfig = field(
+        default_factory=lambda: EvolutionConfig("open-es", population_size=64, sigma=0.05, learning_rate=0.02)
+    )
+    num_episodes: int = 128
+    total_steps: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        require(self.policy.memory == "none", "the memory of an evolved policy", "none", self.policy.memory)
+        for name in ("num_episodes", "total_steps"):
+            require(getattr(self, name) >= 1, f"the evolved policy's {name}", "of at least 1", getattr(self, name))

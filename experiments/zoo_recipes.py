@@ -19,7 +19,7 @@ from experiments.agent_presets import agent_preset
 from experiments.distil import Teacher, distil_for, optimal_teacher
 from experiments.evolve import evolve_for
 from experiments.evolve_configs import EvolveConfig, StageConfig
-from experiments.protocol import judged, judges_for
+from experiments.protocol import judged, judges_for, transfer_lines, transfer_table
 from experiments.train import train
 from experiments.worlds import open_world
 from synthetic_envs.configs import BanditConfig, DistillationConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
@@ -96,6 +96,7 @@ def make(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]:
         "cpu_seconds": round(spent),
         "protocol": _PROTOCOL,
         "results": [judged(env, params, judge) for judge in judges_for(env)],
+        "transfer": transfer_table(env, params),
     }
     write_json(out / CARD, card)
     return card
@@ -134,7 +135,7 @@ def card_lines(card: Mapping[str, Any]) -> list[str]:
     """Returns a card as lines of text."""
     head = (f"simulacra/{card['name']}, for {card['stands_for']}: {card['real_steps']:,} real steps, "
             f"{card['cpu_seconds']} CPU-seconds")  # fmt: skip
-    return [head, f"  {card['made']}", *map(_row, card["results"])]
+    return [head, f"  {card['made']}", *map(_row, card["results"]), *transfer_lines(card.get("transfer", []))]
 
 
 def _row(found: dict[str, Any]) -> str:

@@ -157,8 +157,7 @@ def make_evaluate(problem: Problem, config: EvolutionConfig, seed: int) -> Evalu
     """Returns what evaluates jobs of this search: drawing, training and measuring as one compiled function an agent."""
     strategy, size = make_strategy(config, problem.start), config.population_size
 
-    @partial(jax.jit, static_argnums=1)
-    def evaluate(state: EvolutionState, agent: int, members: jax.Array) -> Outcome:
+    def members_of(state: EvolutionState, members: jax.Array, agent: int) -> Outcome:
         population, _ = strategy.ask(_keys(seed, state.generation).ask, state.strategy)
         centre = strategy.centre(state.strategy)
 
@@ -170,7 +169,11 @@ def make_evaluate(problem: Problem, config: EvolutionConfig, seed: int) -> Evalu
 
         return jax.vmap(one)(members)
 
-    return lambda state, job: evaluate(state, job.agent, _over_devices(job.members))
+    @partial(jax.jit, static_argnums=2)
+    def evaluate(state: EvolutionState, members: jax.Array, agent: int) -> Outcome:
+        return _over_devices(partial(members_of, agent=agent), len(members))(state, members)
+
+    return lambda state, job: evaluate(state, job.members, job.agent)
 
 
 class _Keys(NamedTuple):
@@ -190,13 +193,17 @@ def _noise_of(member: jax.Array, config: EvolutionConfig) -> jax.Array:
     return jnp.where(member < size, shared, member)
 
 
-def _over_devices(members: np.ndarray) -> jax.Array:
-    """Returns ``members`` spread over the devices there are, where they divide evenly."""
+def _over_devices(members_of: Callable[..., Outcome], num_members: int) -> Callable[..., Outcome]:
+    """Returns ``(state, members [M]) -> outcomes`` that spreads the members over the devices, where they divide evenly.
+
+    Each device runs loops of its own, which need not wait for those of the others.
+    """
     devices = jax.devices()
-    if len(devices) == 1 or len(members) % len(devices):
-        return jnp.asarray(members)
-    mesh = jax.sharding.Mesh(np.array(devices), "members")
-    return jax.device_put(members, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("members")))
+    if len(devices) == 1 or num_members % len(devices):
+        return members_of
+    mesh, spread = jax.sharding.Mesh(np.array(devices), "members"), jax.sharding.PartitionSpec("members")
+    whole = jax.sharding.PartitionSpec()
+    return jax.shard_map(members_of, mesh=mesh, in_specs=(whole, spread), out_specs=spread, check_vma=False)
 
 
 def _evaluated(state: EvolutionState, agents: tuple[int, ...], config: EvolutionConfig, executor: Executor) -> Outcome:

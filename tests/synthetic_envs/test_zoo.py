@@ -45,10 +45,11 @@ def test_cards_tell_what_was_made_and_what_it_cost(name):
     assert env.spec.env_id == card["stands_for"]
     assert card["recipe"]["distillation"]["spread"] == RECIPES[name].distillation.spread
     assert card["real_steps"] > 0 < card["cpu_seconds"]
-    for row in card["results"]:
+    for row in [*card["results"], *card.get("transfer", [])]:
         assert len(row["scores"]) == row["agents"] == 20
         assert row["worst"] == min(row["scores"]) <= row["iqm"]
-    assert len(card_lines(card)) == 2 + len(card["results"])
+    transfer = card.get("transfer", [])
+    assert len(card_lines(card)) == 2 + len(card["results"]) + len(transfer) + bool(transfer)
 
 
 class OutsidePolicy:
