@@ -2,7 +2,8 @@
 
 *Bandit*: contexts lie where the observations do, by the energy distance (Szekely and Rizzo 2013), and rewards tell what
 the teacher does there. *MDP*: the same, and its states follow real transitions; as the teacher's action is paid 0 and
-any other less, the best value is 0 in every state and agents need not look ahead. *Reward network*: its potential is
+any other less, agents need not look ahead. What is left of the real reward, a tenth of its mean in units of the largest
+one, keeps an end as good or as bad as it really is, where otherwise small errors of pay would decide that. *Reward network*: its potential is
 fitted to the value of states, the shaping that Ng et al. 1999 recommend. Each is the baseline for what evolution adds,
 and a start for it.
 
@@ -29,6 +30,9 @@ from synthetic_envs.mdp import SyntheticMDP
 from synthetic_envs.networks import apply_network
 from synthetic_envs.reward_network import RewardNetwork
 from synthetic_envs.vectors import action_vector
+
+
+_SHARE_OF_REAL = 0.1
 
 
 class Distilled(NamedTuple):
@@ -104,7 +108,8 @@ def distil_mdp(
         return apply_fn(network, jnp.concatenate([observation, action_vector(space, action)], axis=-1))[..., 0]
 
     states = jax.random.permutation(keys[7], states)
-    params["reward"], agreed = _fit_pay(reward_fn, params["reward"], space, states, lesson_fn, config, keys)
+    real = _SHARE_OF_REAL * steps.reward.mean() / max(np.abs(steps.reward).max(), 1e-6)
+    params["reward"], agreed = _fit_pay(reward_fn, params["reward"], space, states, lesson_fn, config, keys, float(real))
     return Distilled(params, agreed)
 
 
@@ -161,8 +166,12 @@ def _fit_pay(
     lesson_fn: LessonFn,
     config: DistillationConfig,
     keys: jax.Array,
+    always: float = 0.0,
 ) -> tuple[MLPParams, float]:
-    """Returns a reward network that pays by the teacher's lessons in states ``[N, O]``, and its agreement."""
+    """Returns a reward network that pays by the teacher's lessons in states ``[N, O]``, and its agreement.
+
+    ``always`` is paid for whatever is done.
+    """
     lessons, learned = jnp.asarray(lesson_fn(np.asarray(states))), _learned(len(states))
     scale = scale_of(states)
     scaled = scale.apply(states)
@@ -171,7 +180,8 @@ def _fit_pay(
         row_key, action_key = jax.random.split(key)
         rows = jax.random.randint(row_key, (config.batch_size,), 0, learned)
         actions = draw_actions(space, lessons[rows], action_key)
-        return ((reward_fn(params, scaled[rows], actions) - pay(space, actions, lessons[rows])) ** 2).mean()
+        told = always + pay(space, actions, lessons[rows])
+        return ((reward_fn(params, scaled[rows], actions) - told) ** 2).mean()
 
     fitted = with_input_scale(minimised(loss, start, config.reward_steps, config, keys[3]), scale)
     agreed = agreement(space, lambda *told: reward_fn(fitted, *told), states[learned:], lessons[learned:], keys[4])

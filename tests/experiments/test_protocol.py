@@ -1,6 +1,7 @@
 """The protocol: who judges which spaces, and what carries over to agents that no evolution sees."""
 
 import pytest
+from gymnasium import spaces
 
 from envs.errors import InputError
 from experiments.hyperparameter_ranges import RANGES
@@ -30,7 +31,7 @@ def test_deep_judges_are_twice_as_deep_and_nothing_else():
 
 def test_a_judge_that_is_not_known_is_told():
     with pytest.raises(InputError, match="agent to judge by 'evolve'; did you mean 'evolved'"):
-        judge_named("evolve")
+        judge_named("evolve", spaces.Discrete(2))
 
 
 def test_a_card_without_a_table_of_transfer_shows_none():
