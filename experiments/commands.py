@@ -144,6 +144,9 @@ class Evolve:
     start: str | None = None
     """folder of a synthetic environment to begin with, evolved or distilled, of the same kind and settings; by default
     evolution begins with random weights"""
+    model: str | None = None
+    """folder of a world model to measure candidates in, so that its logs alone become a synthetic environment; by
+    default they are measured on the real dynamics"""
     seed: int = 0
     """fixes the evolution"""
     workers: int = 1
@@ -170,14 +173,19 @@ class Evolve:
         preset = evolve_preset(self.env, self.preset)
         last = replace(preset.stages[-1], search=self.search, fitness=self.fitness)
         stages = (*preset.stages[:-1], last)
-        config = replace(preset, synthetic=_chosen(self), start=self.start, stages=stages, seed=self.seed)
+        config = replace(
+            preset, synthetic=_chosen(self), start=self.start, model=self.model, stages=stages, seed=self.seed
+        )
         history = evolve_for(config, self.out, self.workers, self.resume, self.overwrite)
         if history is None:
             print(f"the {self.kind} at {self.out} is complete; nothing is left to do")
         else:
-            print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, "
-                  f"{history.real_steps:,} real steps, {history.seconds:.0f} s; "
-                  f"fresh agents reach {history.best_check:.1f} in the best")  # fmt: skip
+            steps, where = f"{history.real_steps:,} real steps", ""
+            if self.model is not None:
+                steps, where = f"{history.imagined_steps:,} imagined steps and no real one", ", in the world model"
+            found = f"fresh agents reach {history.best_check:.1f} in the best{where}"
+            print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, {steps}, "
+                  f"{history.seconds:.0f} s; {found}")  # fmt: skip
         if history is not None and history.without_selection:
             print(f"simulacra: warning: in {history.without_selection} generations all candidates did equally well or "
                   "none was finite, so the search stayed where it was", file=sys.stderr)  # fmt: skip

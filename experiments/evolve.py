@@ -23,8 +23,9 @@ from envs.artifact import package_versions, require_artifact_place
 from envs.checkpoint import load_checkpoint, save_checkpoint
 from envs.errors import InputError, require
 from envs.files import plain_json, sha256_of
-from envs.functional import Params
+from envs.functional import FunctionalEnv, Params
 from envs.functional_copies import functional_copy
+from envs.spec import spec_of
 from envs.work_folder import Layout, open_work_folder
 from experiments.evolve_configs import EvolveConfig, StageConfig
 from experiments.finished_work import is_finished
@@ -60,6 +61,7 @@ class EvolutionHistory:
         best_check: the highest mean check of the last stage, whose centre is kept; chosen as the highest of many, it
             flatters.
         real_steps: steps on the real dynamics, all generations together.
+        imagined_steps: steps in the world model, where candidates were measured in one; then there were no real ones.
         seconds: wall time, compilation included.
         cpu_seconds: of all processes.
     """
@@ -72,6 +74,7 @@ class EvolutionHistory:
     without_selection: int
     best_check: float
     real_steps: int
+    imagined_steps: int
     seconds: float
     cpu_seconds: float
 
@@ -119,7 +122,7 @@ def evolve_for(
         rows.append(run.rows)
         spent = run.spent
         require_sound(run.state)
-    history = _history(rows, float(run.state.best_check), spent)
+    history = _history(rows, float(run.state.best_check), spent, imagined=config.model is not None)
     provenance = {"seed": config.seed, "evolution": work, "history": asdict(history)}
     save_synthetic(out, _env(config), best, provenance, overwrite)
     _remove(place)
@@ -128,7 +131,7 @@ def evolve_for(
 
 def make_problem(config: EvolveConfig, stage: StageConfig, start: Params | None = None) -> Problem:
     """Returns what a stage searches; it starts from random parameters where ``start`` is None."""
-    env, real = _env(config), functional_copy(config.env_id)
+    real, env = _measured_in(config), _env(config)
     if start is None:
         start = env.init_params(jax.random.fold_in(jax.random.key(config.seed), _INIT))
     return Problem(start, tuple(make_member_fn(env, real, inner, stage.fitness) for inner in stage.agents))
@@ -217,7 +220,16 @@ def _seed_of(config: EvolveConfig, number: int) -> int:
 
 
 def _env(config: EvolveConfig) -> SyntheticEnv:
-    return make_synthetic(functional_copy(config.env_id).spec, config.synthetic)
+    return make_synthetic(spec_of(config.env_id), config.synthetic)
+
+
+def _measured_in(config: EvolveConfig) -> FunctionalEnv:
+    """Returns the dynamics on which agents are measured."""
+    if config.model is None:
+        return functional_copy(config.env_id)
+    from experiments.imagined_env import imagined_env  # torch is loaded only where it is needed
+
+    return imagined_env(config.model, config.env_id)
 
 
 def _agents(generation: Generation, stage: StageConfig) -> list[str]:
@@ -249,8 +261,11 @@ def require_sound(state: EvolutionState) -> None:
         raise InputError("expected finite returns in some generation, got none: the agents diverge with these settings")
 
 
-def _history(stages: list[list[dict[str, Any]]], best_check: float, spent: list[float]) -> EvolutionHistory:
+def _history(
+    stages: list[list[dict[str, Any]]], best_check: float, spent: list[float], imagined: bool
+) -> EvolutionHistory:
     rows = [row for stage in stages for row in stage]
+    steps = sum(row["real_steps"] for row in rows)
     columns = {
         name: [row[name] for row in rows] for name in ("fitness_mean", "fitness_best", "check_mean", "check_worst")
     }
@@ -259,7 +274,8 @@ def _history(stages: list[list[dict[str, Any]]], best_check: float, spent: list[
         stages=[len(stage) for stage in stages],
         without_selection=sum(not row["selected"] for row in rows),
         best_check=best_check,
-        real_steps=sum(row["real_steps"] for row in rows),
+        real_steps=0 if imagined else steps,
+        imagined_steps=steps if imagined else 0,
         seconds=spent[0],
         cpu_seconds=spent[1],
     )
@@ -273,8 +289,9 @@ def _known(value: float) -> float | None:
 def _work(config: EvolveConfig) -> dict[str, Any]:
     """Everything that decides what the evolution does."""
     agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
-    start = None if config.start is None else sha256_of(Path(config.start) / "tensors.safetensors")
-    told = {**asdict(config), "start": start, "kind": _env(config).family, "algorithms": agents}
+    files = {"start": config.start, "model": config.model}
+    hashes = {name: path and sha256_of(Path(path) / "tensors.safetensors") for name, path in files.items()}
+    told = {**asdict(config), **hashes, "kind": _env(config).family, "algorithms": agents}
     content: dict[str, Any] = plain_json(told)
     return content
 

@@ -85,6 +85,9 @@ class EvolveConfig:
     """fixes everything"""
     start: str | None = None
     """folder of a synthetic environment of the same kind and settings to begin with; random weights where None"""
+    model: str | None = None
+    """folder of a world model to measure candidates in instead of the real dynamics, so that logs alone become a
+    synthetic environment without one further real step"""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", self.seed)

@@ -58,14 +58,17 @@ class Recipe:
     seed: int = 0
 
 
+_SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=10)
 RECIPES = {
     "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
     "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=2.5)),
-    "MountainCar-bandit-v1": Recipe("MountainCar-v0"),
-    "MountainCarContinuous-bandit-v1": Recipe("MountainCarContinuous-v0", "sac"),
-    "Pendulum-bandit-v1": Recipe("Pendulum-v1"),
-    "Acrobot-mdp-v1": Recipe("Acrobot-v1", synthetic=MDPConfig(starts="learned", predicts="change", max_steps=50)),
-    "CartPole-mdp-v1": Recipe("CartPole-v1", synthetic=MDPConfig(starts="learned", predicts="change", max_steps=50)),
+    "InvertedPendulum-bandit-v1": Recipe("brax/inverted_pendulum", "ppo"),
+    "MountainCar-bandit-v1": Recipe("MountainCar-v0", distillation=DistillationConfig(spread=1.3)),
+    "MountainCarContinuous-bandit-v1": Recipe(
+        "MountainCarContinuous-v0", "sac", distillation=DistillationConfig(spread=1.5)
+    ),
+    "Acrobot-mdp-v1": Recipe("Acrobot-v1", synthetic=_SHORT_EPISODES),
+    "CartPole-mdp-v1": Recipe("CartPole-v1", "ppo", _SHORT_EPISODES, distillation=DistillationConfig(spread=2.5)),
     "MountainCar-reward-v1": Recipe("MountainCar-v0", synthetic=RewardNetworkConfig()),
 }
 """By the name in the zoo."""

@@ -3,9 +3,9 @@
 *Bandit*: contexts lie where the observations do, by the energy distance (Szekely and Rizzo 2013), and rewards tell what
 the teacher does there. *MDP*: the same, and its states follow real transitions; as the teacher's action is paid 0 and
 any other less, agents need not look ahead. What is left of the real reward, a tenth of its mean in units of the largest
-one, keeps an end as good or as bad as it really is, where otherwise small errors of pay would decide that. *Reward network*: its potential is
-fitted to the value of states, the shaping that Ng et al. 1999 recommend. Each is the baseline for what evolution adds,
-and a start for it.
+one, keeps an end as good or as bad as it really is, where otherwise small errors of pay would decide that. *Reward
+network*: its potential is fitted to the value of states, the shaping that Ng et al. 1999 recommend. Each is the
+baseline for what evolution adds, and a start for it.
 
 Shape legend: ``N`` observations or contexts, ``O`` observation size, ``A`` the action's shape.
 """
@@ -30,7 +30,6 @@ from synthetic_envs.mdp import SyntheticMDP
 from synthetic_envs.networks import apply_network
 from synthetic_envs.reward_network import RewardNetwork
 from synthetic_envs.vectors import action_vector
-
 
 _SHARE_OF_REAL = 0.1
 
@@ -109,7 +108,9 @@ def distil_mdp(
 
     states = jax.random.permutation(keys[7], states)
     real = _SHARE_OF_REAL * steps.reward.mean() / max(np.abs(steps.reward).max(), 1e-6)
-    params["reward"], agreed = _fit_pay(reward_fn, params["reward"], space, states, lesson_fn, config, keys, float(real))
+    params["reward"], agreed = _fit_pay(
+        reward_fn, params["reward"], space, states, lesson_fn, config, keys, float(real)
+    )
     return Distilled(params, agreed)
 
 

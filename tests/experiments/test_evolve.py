@@ -154,3 +154,15 @@ def test_agents_trained_in_the_bandit_learn_to_balance(tmp_path):
     assert np.mean(history.fitness_mean[:2]) < 30
     assert np.mean(history.fitness_mean[-3:]) > 45
     assert max(history.check_mean) > 60
+
+
+def test_an_evolution_begins_with_the_environment_that_it_is_given(shelf, tmp_path):
+    small = BanditConfig(state_hidden=(4,), reward_hidden=(4,))
+    still = replace(STAGE, search=replace(STAGE.search, sigma=1e-9, num_generations=1))
+    config = replace(TINY, synthetic=small, stages=(still,), start=str(shelf / "bandit"))
+    evolve_for(config, tmp_path / "bandit", progress=None)
+    assert_same(tmp_path / "bandit", shelf / "bandit")
+    with pytest.raises(InputError, match=r"expected a start of the settings .*32.*, .*bandit has .*4"):
+        evolve_for(replace(config, synthetic=BanditConfig()), tmp_path / "other", progress=None)
+    with pytest.raises(InputError, match=r"start was .* and is now None"):
+        evolve_for(replace(config, start=None), tmp_path / "bandit", resume=True, progress=None)
