@@ -184,6 +184,8 @@ class Evolve:
             if self.model is not None:
                 steps, where = f"{history.imagined_steps:,} imagined steps and no real one", ", in the world model"
             found = f"fresh agents reach {history.best_check:.1f} in the best{where}"
+            if history.verified is not None:
+                found += f", and {history.verified:.1f} on the real environment"
             print(f"{self.kind} at {self.out}: {len(history.fitness_mean)} generations, {steps}, "
                   f"{history.seconds:.0f} s; {found}")  # fmt: skip
         if history is not None and history.without_selection:

@@ -30,6 +30,7 @@ from envs.work_folder import Layout, open_work_folder
 from experiments.evolve_configs import EvolveConfig, StageConfig
 from experiments.finished_work import is_finished
 from experiments.inner_training import make_member_fn
+from experiments.protocol import verified_return
 from synthetic_envs.evolution import (
     EvolutionState,
     Generation,
@@ -62,6 +63,8 @@ class EvolutionHistory:
             flatters.
         real_steps: steps on the real dynamics, all generations together.
         imagined_steps: steps in the world model, where candidates were measured in one; then there were no real ones.
+        verified: mean return, on the real environment itself, of ten fresh agents of each kind that the last stage
+            trained; where candidates were measured in a world model, else null.
         seconds: wall time, compilation included.
         cpu_seconds: of all processes.
     """
@@ -75,6 +78,7 @@ class EvolutionHistory:
     best_check: float
     real_steps: int
     imagined_steps: int
+    verified: float | None
     seconds: float
     cpu_seconds: float
 
@@ -122,7 +126,8 @@ def evolve_for(
         rows.append(run.rows)
         spent = run.spent
         require_sound(run.state)
-    history = _history(rows, float(run.state.best_check), spent, imagined=config.model is not None)
+    verified = None if config.model is None else _verified(config, best)
+    history = _history(rows, float(run.state.best_check), spent, verified)
     provenance = {"seed": config.seed, "evolution": work, "history": asdict(history)}
     save_synthetic(out, _env(config), best, provenance, overwrite)
     _remove(place)
@@ -153,6 +158,12 @@ def _warm_start(config: EvolveConfig) -> Params | None:
     if env.config != own.config:
         raise InputError(f"expected a start of the settings {own.config}, {config.start} has {env.config}")
     return params
+
+
+def _verified(config: EvolveConfig, best: Params) -> float:
+    """Returns what agents that were evolved for reach on the real environment; they are trained for the first time."""
+    agents = config.stages[-1].agents
+    return float(np.mean([verified_return(_env(config), best, inner) for inner in agents]))
 
 
 class _Stage:
@@ -262,7 +273,7 @@ def require_sound(state: EvolutionState) -> None:
 
 
 def _history(
-    stages: list[list[dict[str, Any]]], best_check: float, spent: list[float], imagined: bool
+    stages: list[list[dict[str, Any]]], best_check: float, spent: list[float], verified: float | None
 ) -> EvolutionHistory:
     rows = [row for stage in stages for row in stage]
     steps = sum(row["real_steps"] for row in rows)
@@ -274,8 +285,9 @@ def _history(
         stages=[len(stage) for stage in stages],
         without_selection=sum(not row["selected"] for row in rows),
         best_check=best_check,
-        real_steps=0 if imagined else steps,
-        imagined_steps=steps if imagined else 0,
+        real_steps=steps if verified is None else 0,
+        imagined_steps=0 if verified is None else steps,
+        verified=verified,
         seconds=spent[0],
         cpu_seconds=spent[1],
     )

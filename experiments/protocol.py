@@ -22,7 +22,7 @@ from envs.errors import unknown_name
 from envs.evaluate import evaluate
 from envs.functional import Params
 from envs.spec import spec_of
-from experiments.evolve_configs import EvolvedPolicyConfig
+from experiments.evolve_configs import EvolvedPolicyConfig, InnerAgent
 from experiments.evolved_policy import TrainFn, make_evolved_policy
 from experiments.hyperparameter_ranges import sample_hyperparameters
 from experiments.inner_agents import INNER_AGENTS, UNSEEN_AGENTS, suited
@@ -77,14 +77,8 @@ def judged(
         ``agent``, ``steps`` of each and ``agents``; of the agents' mean real returns the ``mean``, the ``worst``, the
         ``iqm`` (interquartile mean), its 95% ``interval`` and all ``scores``; ``cpu_seconds`` of training them.
     """
-    spec, cpu = spec_of(env.spec.env_id), time.process_time()
     config, train = _training(env, judge_named(name, env.spec.action_space))
-    seeds = np.arange(first_seed, first_seed + num_agents, dtype=np.uint32)
-    train_all = jax.jit(lambda seeds: each_seed(lambda seed: train(jax.random.key(seed), params), seeds))
-    trained, steps = jax.tree.map(np.asarray, train_all(seeds))
-    cpu = time.process_time() - cpu
-    policies = [AgentPolicy(spec, config, jax.tree.map(lambda x: x[row], trained)) for row in range(num_agents)]  # noqa: B023
-    scores = np.array([evaluate(policy, spec.env_id, _EPISODES).returns.mean() for policy in policies])
+    scores, steps, cpu = _real_scores(env, params, config, train, range(first_seed, first_seed + num_agents))
     return {
         "agent": name,
         "steps": round(float(steps.mean())),
@@ -96,6 +90,26 @@ def judged(
         "cpu_seconds": round(cpu),
         "scores": [round(float(one), 1) for one in scores],
     }
+
+
+def verified_return(env: SyntheticEnv, params: Params, inner: InnerAgent, num_agents: int = 10) -> float:
+    """Returns the mean real return of fresh agents of the kind that an evolution trained, as Gymnasium has it."""
+    config, train = _training(env, inner.agent, inner.sampled)
+    scores, *_ = _real_scores(env, params, config, train, range(FIRST_SEED, FIRST_SEED + num_agents))
+    return float(scores.mean())
+
+
+def _real_scores(
+    env: SyntheticEnv, params: Params, config: AgentConfig, train: TrainFn, seeds: range
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Returns the mean real return of each seed's agent, the steps it was trained for, and CPU-seconds of training."""
+    spec, cpu = spec_of(env.spec.env_id), time.process_time()
+    train_all = jax.jit(lambda seeds: each_seed(lambda seed: train(jax.random.key(seed), params), seeds))
+    trained, steps = jax.tree.map(np.asarray, train_all(np.array(seeds, np.uint32)))
+    cpu = time.process_time() - cpu
+    policies = [AgentPolicy(spec, config, jax.tree.map(lambda x: x[row], trained)) for row in range(len(seeds))]  # noqa: B023
+    scores = np.array([evaluate(policy, spec.env_id, _EPISODES).returns.mean() for policy in policies])
+    return scores, steps, cpu
 
 
 def judge_named(name: str, action_space: spaces.Space) -> AgentConfig | EvolvedPolicyConfig:
@@ -112,7 +126,9 @@ def _agent_config(judge: AgentConfig | EvolvedPolicyConfig) -> AgentConfig:
     return judge.policy if isinstance(judge, EvolvedPolicyConfig) else judge
 
 
-def _training(env: SyntheticEnv, judge: AgentConfig | EvolvedPolicyConfig) -> tuple[AgentConfig, TrainFn]:
+def _training(
+    env: SyntheticEnv, judge: AgentConfig | EvolvedPolicyConfig, sampled: bool = True
+) -> tuple[AgentConfig, TrainFn]:
     """Returns what a judge's networks are, and how it is trained."""
     if isinstance(judge, EvolvedPolicyConfig):
         return judge.policy, make_evolved_policy(env, judge)
@@ -120,7 +136,8 @@ def _training(env: SyntheticEnv, judge: AgentConfig | EvolvedPolicyConfig) -> tu
 
     def train(key: jax.Array, params: Params) -> tuple[AgentParams, jax.Array]:
         train_key, hyper_key = jax.random.split(key)
-        policy = training.train(train_key, params, sample_hyperparameters(hyper_key, algorithm, training.hyper))
+        drawn = sample_hyperparameters(hyper_key, algorithm, training.hyper) if sampled else training.hyper
+        policy = training.train(train_key, params, drawn)
         return policy, jnp.int32(judge.num_updates * judge.steps_per_update)
 
     return judge, train

@@ -84,6 +84,7 @@ def test_logs_alone_become_a_bandit_without_a_real_step(shelf, tmp_path, monkeyp
     told = evolve_for(config, tmp_path / "bandit", progress=None)
     assert told.real_steps == 0
     assert told.imagined_steps > 0
+    assert 8 <= told.verified <= 500
     provenance = load_artifact(tmp_path / "bandit").provenance
     assert len(provenance["evolution"]["model"]) == 64
     evolve_for(config, tmp_path / "again", progress=None)
