@@ -9,9 +9,12 @@ import os
 import subprocess
 import sys
 
-from benchmarks import planners_search
+import torch
 
-CASES = {**planners_search.CASES}
+from benchmarks import planners_search, planners_trajectory
+from envs.threads import torch_threads
+
+CASES = {**planners_search.CASES, **planners_trajectory.CASES}
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -24,7 +27,8 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, help="one case, in this process")
     given = parser.parse_args()
     if given.case:
-        CASES[given.case]()
+        with torch_threads(1), torch.inference_mode():
+            CASES[given.case]()
         return
     for name in CASES:
         command = [sys.executable, "-m", "benchmarks.planners", "--case", name]

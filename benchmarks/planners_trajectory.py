@@ -3,7 +3,7 @@
 Models are untrained, which does not matter to speed. Times are CPU seconds, ours and floor in turns in the same run,
 the best of several rounds each, since machines are shared. ``floor`` is the matrix products of the model alone, as one
 batched product a layer; ``peer`` is as FACTS has it (November 2026, not in this run), but for the tree search with
-deep copies, which is here. Run it with ``python -m benchmarks.planners_trajectory``.
+deep copies, which is here.
 """
 
 import copy
@@ -20,7 +20,6 @@ from torch import Tensor
 
 from benchmarks.reporting import report
 from envs.spec import EnvSpec
-from envs.threads import torch_threads
 from envs.world_model import repeat_state
 from planners.cem import cem
 from planners.configs import CEMConfig, MCTSConfig, RiskConfig
@@ -42,13 +41,6 @@ PETS_CARTPOLE = CEMConfig(
     horizon=15, num_sequences=350, iterations=5, hold=1, smoothing=0.1, risk=RiskConfig(num_particles=20)
 )
 SMALL_PLAN = CEMConfig(horizon=10, num_sequences=300, iterations=5, hold=1)
-
-
-def main() -> None:
-    """Measures every case."""
-    with torch_threads(1), torch.inference_mode():
-        for case in CASES.values():
-            case()
 
 
 def small_plan() -> None:
@@ -203,11 +195,8 @@ def _ensemble(dims: int, actions: spaces.Space, ends: bool) -> Ensemble:
 
 
 CASES: dict[str, Callable[[], None]] = {
-    "small_plan": small_plan,
-    "pets_plan": pets_plan,
-    "pets_cartpole": pets_cartpole,
+    "small-plan": small_plan,
+    "pets-plan": pets_plan,
+    "pets-cartpole": pets_cartpole,
     "snapshots": snapshots,
 }
-
-if __name__ == "__main__":
-    main()
