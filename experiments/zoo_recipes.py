@@ -58,7 +58,7 @@ class Recipe:
     seed: int = 0
 
 
-_SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=10)
+_SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=3)
 RECIPES = {
     "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
     "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=2.5)),

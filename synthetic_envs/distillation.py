@@ -2,10 +2,9 @@
 
 *Bandit*: contexts lie where the observations do, by the energy distance (Szekely and Rizzo 2013), and rewards tell what
 the teacher does there. *MDP*: the same, and its states follow real transitions; as the teacher's action is paid 0 and
-any other less, agents need not look ahead. What is left of the real reward, a tenth of its mean in units of the largest
-one, keeps an end as good or as bad as it really is, where otherwise small errors of pay would decide that. *Reward
-network*: its potential is fitted to the value of states, the shaping that Ng et al. 1999 recommend. Each is the
-baseline for what evolution adds, and a start for it.
+any other less, agents need not look ahead; episodes end by the step cap alone, or agents that explore would learn to
+seek the end, where no wrong action costs anything more. *Reward network*: its potential is fitted to the value of
+states, the shaping that Ng et al. 1999 recommend. Each is the baseline for what evolution adds, and a start for it.
 
 Shape legend: ``N`` observations or contexts, ``O`` observation size, ``A`` the action's shape.
 """
@@ -26,12 +25,13 @@ from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import DistillationConfig
 from synthetic_envs.fitting import fit_draws, fit_outputs, minimised, scale_of, with_input_scale
 from synthetic_envs.lessons import LessonFn, agreement, draw_actions, pay
-from synthetic_envs.mdp import SyntheticMDP
+from synthetic_envs.mdp import MDPParams, SyntheticMDP
 from synthetic_envs.networks import apply_network
 from synthetic_envs.reward_network import RewardNetwork
 from synthetic_envs.vectors import action_vector
 
-_SHARE_OF_REAL = 0.1
+_LONGEST = 50
+"""Steps of the episodes from which an MDP's states are taken, at most."""
 
 
 class Distilled(NamedTuple):
@@ -84,34 +84,63 @@ def distil_mdp(
     """Returns a synthetic MDP's parameters; arguments and errors are `distil_bandit`'s, but for real steps."""
     space, activation = mdp.spec.action_space, mdp.config.activation
     _require_teachable(mdp.spec.env_id, space, steps.observation)
-    keys = jax.random.split(jax.random.key(seed), 8)
+    keys = jax.random.split(jax.random.key(seed), 7)
     params = dict(mdp.init_params(keys[0]))
     before, after = (jnp.asarray(rows, jnp.float32) for rows in (steps.observation, steps.next_observation))
     taken = action_vector(space, jnp.asarray(steps.action)).reshape(len(before), -1)
     inputs = jnp.concatenate([before, taken], axis=-1)
-    ended = jnp.asarray(steps.terminated, jnp.float32)[:, None]
 
     def apply_fn(network: MLPParams, rows: jax.Array) -> jax.Array:
         return apply_network(network, rows, activation)
 
     told = after - before if mdp.config.predicts == "change" else after
     params["next"] = fit_outputs(apply_fn, params["next"], inputs, told, config, keys[5])
-    params["end"] = fit_outputs(apply_fn, params["end"], inputs, ended, config, keys[6])
-    states = before
+    params["end"] = _never(params["end"])
     if mdp.config.starts == "learned":
         params["start"] = fit_draws(apply_fn, params["start"], before, config, keys[1])
-        draw = jax.jit(jax.vmap(lambda key: mdp.reset(key, params)[0]))
-        states = jnp.concatenate([before, draw(jax.random.split(keys[2], config.num_contexts))])
+    visited = _visited(mdp, params, config.num_contexts, keys[2])
 
     def reward_fn(network: MLPParams, observation: jax.Array, action: jax.Array) -> jax.Array:
         return apply_fn(network, jnp.concatenate([observation, action_vector(space, action)], axis=-1))[..., 0]
 
-    states = jax.random.permutation(keys[7], states)
-    real = _SHARE_OF_REAL * steps.reward.mean() / max(np.abs(steps.reward).max(), 1e-6)
-    params["reward"], agreed = _fit_pay(
-        reward_fn, params["reward"], space, states, lesson_fn, config, keys, float(real)
-    )
+    states = jax.random.permutation(keys[6], jnp.concatenate([before, visited]))
+    params["reward"], agreed = _fit_pay(reward_fn, params["reward"], space, states, lesson_fn, config, keys)
     return Distilled(params, agreed)
+
+
+def _visited(mdp: SyntheticMDP, params: MDPParams, num_states: int, key: jax.Array) -> jax.Array:
+    """Returns states ``[num_states, O]`` that agents see in an MDP, where its rewards must not be left to chance.
+
+    Each episode has a favourite action, taken every second time and else a random one, so that some go far.
+    """
+    num_steps = min(mdp.config.max_steps or _LONGEST, _LONGEST)
+    num_episodes = -(-num_states // num_steps)
+    start_key, favourite_key, *step_keys = jax.random.split(key, 2 + num_steps)
+    space = mdp.spec.action_space
+
+    def draw(key: jax.Array) -> jax.Array:
+        if isinstance(space, spaces.Discrete):
+            return jax.random.randint(key, (num_episodes,), 0, int(space.n)) + int(space.start)
+        assert isinstance(space, spaces.Box)
+        return jax.random.uniform(key, (num_episodes, *space.shape), minval=space.low, maxval=space.high)
+
+    favourite = draw(favourite_key)
+
+    def step(observation: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        coin_key, action_key = jax.random.split(key)
+        coin = jax.random.bernoulli(coin_key, 0.5, favourite.shape[:1]).reshape(-1, *(1,) * (favourite.ndim - 1))
+        after, *_ = mdp.transition(params, observation, jnp.where(coin, favourite, draw(action_key)))
+        return after, observation
+
+    first = jax.vmap(lambda key: mdp.reset(key, params)[0])(jax.random.split(start_key, num_episodes))
+    _, seen = jax.jit(lambda first: jax.lax.scan(step, first, jnp.stack(step_keys)))(first)
+    return seen.reshape(-1, first.shape[-1])[:num_states]
+
+
+def _never(params: MLPParams) -> MLPParams:
+    """Returns a network that says 0 to everything, far below `synthetic_envs.mdp.END_THRESHOLD`."""
+    last = str(len(params) - 1)
+    return {**params, last: jax.tree.map(jnp.zeros_like, params[last])}
 
 
 def distil_potential(
@@ -167,12 +196,8 @@ def _fit_pay(
     lesson_fn: LessonFn,
     config: DistillationConfig,
     keys: jax.Array,
-    always: float = 0.0,
 ) -> tuple[MLPParams, float]:
-    """Returns a reward network that pays by the teacher's lessons in states ``[N, O]``, and its agreement.
-
-    ``always`` is paid for whatever is done.
-    """
+    """Returns a reward network that pays by the teacher's lessons in states ``[N, O]``, and its agreement."""
     lessons, learned = jnp.asarray(lesson_fn(np.asarray(states))), _learned(len(states))
     scale = scale_of(states)
     scaled = scale.apply(states)
@@ -181,8 +206,7 @@ def _fit_pay(
         row_key, action_key = jax.random.split(key)
         rows = jax.random.randint(row_key, (config.batch_size,), 0, learned)
         actions = draw_actions(space, lessons[rows], action_key)
-        told = always + pay(space, actions, lessons[rows])
-        return ((reward_fn(params, scaled[rows], actions) - told) ** 2).mean()
+        return ((reward_fn(params, scaled[rows], actions) - pay(space, actions, lessons[rows])) ** 2).mean()
 
     fitted = with_input_scale(minimised(loss, start, config.reward_steps, config, keys[3]), scale)
     agreed = agreement(space, lambda *told: reward_fn(fitted, *told), states[learned:], lessons[learned:], keys[4])
