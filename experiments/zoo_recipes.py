@@ -61,8 +61,7 @@ class Recipe:
 _SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=3)
 RECIPES = {
     "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
-    "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=2.5)),
-    "InvertedPendulum-bandit-v1": Recipe("brax/inverted_pendulum", "ppo"),
+    "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=3.0), seed=1),
     "MountainCar-bandit-v1": Recipe("MountainCar-v0", distillation=DistillationConfig(spread=1.3)),
     "MountainCarContinuous-bandit-v1": Recipe(
         "MountainCarContinuous-v0", "sac", distillation=DistillationConfig(spread=1.5)

@@ -14,7 +14,15 @@ from envs.files import read_json
 from envs.functional_gym import FunctionalGymEnv, FunctionalVectorEnv
 from synthetic_envs import gym
 
-NAMES = ("CartPole-bandit-v1", "MountainCarContinuous-bandit-v1")
+NAMES = (
+    "Acrobot-bandit-v1",
+    "Acrobot-mdp-v1",
+    "CartPole-bandit-v1",
+    "CartPole-mdp-v1",
+    "MountainCar-bandit-v1",
+    "MountainCar-reward-v1",
+    "MountainCarContinuous-bandit-v1",
+)
 """Their ids in Gymnasium are ``simulacra/<name>``."""
 CARD = "card.json"
 
