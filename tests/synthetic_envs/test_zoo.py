@@ -17,7 +17,7 @@ from synthetic_envs.zoo import NAMES, read_card, zoo_folder
 def test_ids_recipes_and_folders_are_of_the_same_environments():
     assert set(NAMES) == set(RECIPES) == set(simulacra_gymnasium._ZOO)
     assert all(zoo_folder(name).is_dir() for name in NAMES)
-    with pytest.raises(InputError, match="zoo 'CartPole'; did you mean 'CartPole-bandit-v1'"):
+    with pytest.raises(InputError, match="zoo 'CartPole'; did you mean 'CartPole-"):
         zoo_folder("CartPole")
     with pytest.raises(InputError, match="expected a real environment, got 'simulacra/CartPole-bandit-v1'"):
         make_real("simulacra/CartPole-bandit-v1")
