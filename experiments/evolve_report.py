@@ -26,7 +26,6 @@ from experiments.evolve_report_text import (
     verdict,
 )
 from experiments.held_out_curves import Learned, learn, phases_of
-from experiments.inner_agents import inner_agent
 from experiments.making_cost import making_cost
 from experiments.model_card.policy_ranking import EpsilonPolicy
 from experiments.optimal_q import GRIDS, OptimalPolicy
@@ -41,6 +40,7 @@ from experiments.paid_rewards import (
     telling_axes,
 )
 from experiments.protocol import FIRST_SEED, judges_for
+from experiments.suited_agents import inner_agent
 from experiments.visited_states import States, own_states, real_states
 from synthetic_envs.saving import load_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv

@@ -8,10 +8,7 @@ Beside them are agents that no evolution sees, by which it is judged what of a s
 
 from dataclasses import replace
 
-from gymnasium import spaces
-
 from agents.configs import AgentConfig, DDPGConfig, DQNConfig, PPOConfig, SACConfig, TD3Config
-from envs.errors import unknown_name
 from experiments.evolve_configs import EvolvedPolicyConfig
 
 _STEPS = 10_000
@@ -39,20 +36,3 @@ UNSEEN_AGENTS: dict[str, AgentConfig | EvolvedPolicyConfig] = {
     "evolved": EvolvedPolicyConfig(),
 }  # fmt: skip
 """The evolved one takes 100 times the steps of the others, and none of its settings is drawn."""
-
-
-def inner_agent(name: str, action_space: spaces.Space) -> AgentConfig:
-    """Returns the agent of that name for an action space; raises `InputError` with the nearest names."""
-    if name not in INNER_AGENTS:
-        raise unknown_name("agent to train inside", name, INNER_AGENTS)
-    return suited(INNER_AGENTS[name], action_space)
-
-
-def suited(config: AgentConfig, action_space: spaces.Space) -> AgentConfig:
-    """Returns an agent with ReLU units for Box actions if it is PPO, whose units are tanh for Discrete ones.
-
-    So it is in the configuration files that Liesen et al. publish with their bandits.
-    """
-    if isinstance(config, PPOConfig) and isinstance(action_space, spaces.Box):
-        return replace(config, activation="relu")
-    return config

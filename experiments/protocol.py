@@ -25,8 +25,9 @@ from envs.spec import spec_of
 from experiments.evolve_configs import EvolvedPolicyConfig, InnerAgent
 from experiments.evolved_policy import TrainFn, make_evolved_policy
 from experiments.hyperparameter_ranges import sample_hyperparameters
-from experiments.inner_agents import INNER_AGENTS, UNSEEN_AGENTS, suited
+from experiments.inner_agents import INNER_AGENTS, UNSEEN_AGENTS
 from experiments.statistics import bootstrap_interval, interquartile_mean
+from experiments.suited_agents import suited
 from synthetic_envs.synthetic_env import SyntheticEnv
 
 NUM_AGENTS = 20

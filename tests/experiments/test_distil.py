@@ -9,7 +9,7 @@ from envs.evaluate import evaluate
 from envs.spec import spec_of
 from experiments.behaviours import RULES, NoisyRulePolicy
 from experiments.distil import Teacher, discounted_returns, distil_for, optimal_teacher, teacher_named
-from experiments.inner_agents import inner_agent
+from experiments.suited_agents import inner_agent
 from experiments.train import train
 from experiments.worlds import open_world
 from synthetic_envs.configs import DistillationConfig, MDPConfig, RewardNetworkConfig

@@ -22,7 +22,8 @@ from experiments.optimal_q import OptimalPolicy
 from experiments.paid_rewards import agreement, compared_with_optimal, telling_axes
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import BanditConfig, DistillationConfig
-from synthetic_envs.distillation import distil
+from synthetic_envs.distillation import distil_bandit
+from synthetic_envs.lessons import lessons_from_choices
 from synthetic_envs.saving import load_synthetic, save_synthetic
 
 CAR = "MountainCar-v0"
@@ -49,9 +50,13 @@ def states() -> np.ndarray:
 def taught(states, tmp_path_factory) -> Path:
     """A bandit distilled from the optimal policy."""
     path, bandit = tmp_path_factory.mktemp("taught") / "bandit", Bandit(spec_of(CAR), BanditConfig())
-    teacher = OptimalPolicy(CAR)
+    teacher, space = OptimalPolicy(CAR), bandit.spec.action_space
     quick = DistillationConfig(num_contexts=2000, context_steps=50, reward_steps=600)
-    found = distil(bandit, states, lambda rows: teacher.act(rows, None)[0], quick, 0)
+
+    def lessons(rows):
+        return lessons_from_choices(space, teacher.act(rows, None)[0])
+
+    found = distil_bandit(bandit, states, lessons, quick, 0)
     save_synthetic(path, bandit, found.params, {"distillation": {"real_steps": 500, "seconds": 3.0}, "teacher": "it"})
     return path
 
