@@ -30,8 +30,12 @@ from synthetic_envs.configs import (
     MDPConfig,
     RewardNetworkConfig,
     SyntheticConfig,
+    TargetBanditConfig,
 )
 from worldmodels.configs import EpisodeConfig, FitConfig, ModelChoice
+
+Kind = Literal["bandit", "target-bandit", "mdp", "reward-network"]
+"""Of synthetic environments."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,8 @@ class Evolve:
     preset: str = "specialist"
     """how: specialist (one agent with fixed settings, in seconds) or general (then several, with drawn settings); the
     settings below start from it"""
-    kind: Literal["bandit", "mdp", "reward-network"] = "bandit"
-    """what is evolved, whose settings are those below under its name"""
+    kind: Kind = "bandit"
+    """what is evolved, whose settings are those below under its name; a target bandit's are a bandit's"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
     mdp: MDPConfig = field(default_factory=MDPConfig)
     reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
@@ -217,8 +221,8 @@ class Distil:
     with more and less of random actions"""
     steps: int = 10_000
     """steps to record where there is no log"""
-    kind: Literal["bandit", "mdp", "reward-network"] = "bandit"
-    """what is made, whose settings are those below under its name"""
+    kind: Kind = "bandit"
+    """what is made, whose settings are those below under its name; a target bandit's are a bandit's"""
     bandit: BanditConfig = field(default_factory=BanditConfig)
     mdp: MDPConfig = field(default_factory=MDPConfig)
     reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
@@ -249,6 +253,7 @@ def _chosen(command: Evolve | Distil) -> SyntheticConfig:
     """Returns the settings of the kind that a command makes."""
     kinds: dict[str, SyntheticConfig] = {
         "bandit": command.bandit,
+        "target-bandit": TargetBanditConfig(**vars(command.bandit)),
         "mdp": command.mdp,
         "reward-network": command.reward_network,
     }

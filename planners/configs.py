@@ -34,69 +34,84 @@ class RiskConfig:
 
 
 @dataclass(frozen=True)
-class RandomShootingConfig:
-    """Random shooting: imagine drawn action sequences and act on the best."""
+class TrajectoryConfig:
+    """What all planners have that imagine whole action sequences."""
 
-    horizon: int = 15
+    horizon: int = 20
     """Imagined steps, at least 1."""
     num_sequences: int = 128
-    """Sequences for each state, at least 1; where every distinct Discrete sequence fits in, exactly these are used."""
+    """Sequences for each state (and round, where there are several; iCEM's are of the first), at least 1."""
+    hold: int = 1
+    """Steps for which each action is held, at least 1; 1 where every single action counts, as on grids."""
+    discount: float = 1.0
+    """Discount for each step, in (0, 1]."""
+    stochastic_model: bool = False
+    """Draw the model's outcomes instead of taking the most likely ones."""
+    risk: RiskConfig = RiskConfig()
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "num_sequences", "hold"):
+            require(getattr(self, name) >= 1, name, "of at least 1", getattr(self, name))
+        require(0 < self.discount <= 1, "discount", "in (0, 1]", self.discount)
+
+
+@dataclass(frozen=True)
+class RefittedConfig(TrajectoryConfig):
+    """What those have that draw sequences from a distribution and refit it, round by round."""
+
+    iterations: int = 3
+    """Rounds of drawing and refitting, at least 1."""
+    initial_std: float = 0.25
+    """First standard deviation of a Box action, as a share of its range, above 0."""
+    min_probability: float = 0.05
+    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
+        require(self.iterations >= 1, "iterations", "of at least 1", self.iterations)
+        require(0 < self.initial_std < math.inf, "initial_std", "above 0", self.initial_std)
+        require(0 <= self.min_probability <= 1, "min_probability", "in [0, 1]", self.min_probability)
+
+
+@dataclass(frozen=True)
+class RandomShootingConfig(TrajectoryConfig):
+    """Random shooting: imagine drawn action sequences and act on the best.
+
+    Where every distinct Discrete sequence fits into ``num_sequences``, exactly these are imagined.
+    """
+
+    horizon: int = 15
     hold: int = 5
-    """Steps for which each drawn action is held, at least 1; 1 where every single action counts, as on grids."""
     choose: Literal["mean", "best"] = "mean"
     """Score of a sequence: "best" takes its own return, "mean" the mean over all sequences with its first action.
 
     The mean tells actions apart that each have a sequence that goes well. On a Box no two first actions are equal, so
     there both choose the same.
     """
-    discount: float = 1.0
-    """Discount for each step, in (0, 1]."""
-    stochastic_model: bool = False
-    """Draw the model's outcomes instead of taking the most likely ones."""
-    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        _require_trajectory(self)
+        super().__post_init__()
         require(self.choose in ("mean", "best"), "choose", "to be 'mean' or 'best'", self.choose)
 
 
 @dataclass(frozen=True)
-class CEMConfig:
+class CEMConfig(RefittedConfig):
     """The cross-entropy method: draw sequences, keep the best part, refit the distribution, repeat."""
 
     horizon: int = 15
-    """Imagined steps, at least 1."""
     num_sequences: int = 64
-    """Sequences for each state and iteration, at least 2."""
-    iterations: int = 3
-    """Rounds of drawing and refitting, at least 1."""
     hold: int = 5
-    """Steps for which each drawn action is held, at least 1; 1 where every single action counts, as on grids."""
     elite_fraction: float = 0.1
     """Share of the sequences that the distribution is refitted to, in (0, 1]; equals of the worst elite join."""
     smoothing: float = 0.1
     """Weight of the old distribution in the new one, in [0, 1)."""
-    initial_std: float = 0.25
-    """First standard deviation of a Box action, as a share of its range, above 0."""
     min_std: float = 0.01
     """Lowest standard deviation of a Box action, as a share of its range, at least 0."""
-    min_probability: float = 0.05
-    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
-    discount: float = 1.0
-    """Discount for each step, in (0, 1]."""
-    stochastic_model: bool = False
-    """Draw the model's outcomes instead of taking the most likely ones."""
-    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        _require_trajectory(self)
-        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
-        require(self.iterations >= 1, "iterations", "of at least 1", self.iterations)
-        require(0 < self.elite_fraction <= 1, "elite_fraction", "in (0, 1]", self.elite_fraction)
-        require(0 <= self.smoothing < 1, "smoothing", "in [0, 1)", self.smoothing)
-        require(0 < self.initial_std < math.inf, "initial_std", "above 0", self.initial_std)
-        require(0 <= self.min_std < math.inf, "min_std", "of at least 0", self.min_std)
-        require(0 <= self.min_probability <= 1, "min_probability", "in [0, 1]", self.min_probability)
+        super().__post_init__()
+        _require_elites(self)
 
 
 @dataclass(frozen=True)
@@ -201,71 +216,47 @@ class MCTSConfig:
 
 
 @dataclass(frozen=True)
-class ICEMConfig:
+class ICEMConfig(RefittedConfig):
     """iCEM: the cross-entropy method with noise correlated in time, fewer sequences each round, and elites kept."""
 
     horizon: int = 30
-    """Imagined steps, at least 1."""
     num_sequences: int = 100
-    """Sequences for each state in the first round, at least 2."""
     iterations: int = 4
-    """Rounds of drawing and refitting, at least 1."""
-    hold: int = 1
-    """Steps for which each drawn action is held, at least 1."""
     elite_fraction: float = 0.1
     """Share of the first round's sequences that the distribution is refitted to, in (0, 1]."""
+    smoothing: float = 0.1
+    """Weight of the old distribution in the new one, in [0, 1)."""
+    min_std: float = 0.0
+    """Lowest standard deviation of a Box action, as a share of its range, at least 0."""
     kept_fraction: float = 0.3
     """Share of the elites that compete again in the next round and, shifted, at the next step, in [0, 1]."""
     decay: float = 1.25
     """Each round draws so many times fewer sequences than the one before, at least 1; never below twice the elites."""
     noise_exponent: float = 2.0
     """Noise along a sequence falls in power as frequency to this exponent, at least 0; 0 is white."""
-    smoothing: float = 0.1
-    """Weight of the old distribution in the new one, in [0, 1)."""
-    initial_std: float = 0.25
-    """First standard deviation of a Box action, as a share of its range, above 0."""
-    min_std: float = 0.0
-    """Lowest standard deviation of a Box action, as a share of its range, at least 0."""
-    min_probability: float = 0.05
-    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
     act_on: Literal["best", "mean"] = "best"
     """Act on the best sequence seen in the last round, or on the mean of the refitted distribution."""
-    discount: float = 1.0
-    """Discount for each step, in (0, 1]."""
-    stochastic_model: bool = False
-    """Draw the model's outcomes instead of taking the most likely ones."""
-    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        _require_trajectory(self)
-        _require_refitted(self)
-        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
-        require(0 < self.elite_fraction <= 1, "elite_fraction", "in (0, 1]", self.elite_fraction)
+        super().__post_init__()
+        _require_elites(self)
         require(0 <= self.kept_fraction <= 1, "kept_fraction", "in [0, 1]", self.kept_fraction)
         require(1 <= self.decay < math.inf, "decay", "of at least 1", self.decay)
-        require(0 <= self.smoothing < 1, "smoothing", "in [0, 1)", self.smoothing)
-        require(0 <= self.min_std < math.inf, "min_std", "of at least 0", self.min_std)
+        require(0 <= self.noise_exponent < math.inf, "noise_exponent", "of at least 0", self.noise_exponent)
         require(self.act_on in ("best", "mean"), "act_on", "to be 'best' or 'mean'", self.act_on)
 
 
 @dataclass(frozen=True)
-class MPPIConfig:
-    """Model predictive path integral control: all sequences weigh in, the better the more."""
+class MPPIConfig(RefittedConfig):
+    """Model predictive path integral control: all sequences weigh in, the better the more.
 
-    horizon: int = 20
-    """Imagined steps, at least 1."""
-    num_sequences: int = 128
-    """Sequences for each state and iteration, at least 2."""
-    iterations: int = 3
-    """Rounds of drawing and averaging, at least 1."""
-    hold: int = 1
-    """Steps for which each drawn action is held, at least 1."""
+    Its ``initial_std`` is the paper's sigma, which it keeps, unless ``std_decay`` is below 1.
+    """
+
     temperature: float = 0.1
     """How little better returns count for more, above 0."""
     relative_temperature: bool = True
     """The temperature is in standard deviations of a state's returns; without this in units of return."""
-    initial_std: float = 0.25
-    """Standard deviation (sigma) of a Box action, as a share of its range, above 0."""
     std_decay: float = 1.0
     """Each round draws with so many times the standard deviation of the one before, in (0, 1]; 1 as in the paper."""
     noise_exponent: float = 0.0
@@ -273,61 +264,35 @@ class MPPIConfig:
     control_cost: float = 0.0
     """Weight, at least 0, of the price ``u (v - u) / sigma^2`` of a drawn Box action v about a nominal u that is
     counted from the middle of the range: gamma of the paper, in units of return."""
-    min_probability: float = 0.05
-    """Lowest probability of a Discrete action, times their number, in [0, 1]."""
-    discount: float = 1.0
-    """Discount for each step, in (0, 1]."""
-    stochastic_model: bool = False
-    """Draw the model's outcomes instead of taking the most likely ones."""
-    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        _require_trajectory(self)
-        _require_refitted(self)
-        require(self.num_sequences >= 2, "num_sequences", "of at least 2", self.num_sequences)
+        super().__post_init__()
         require(0 < self.temperature < math.inf, "temperature", "above 0", self.temperature)
         require(0 < self.std_decay <= 1, "std_decay", "in (0, 1]", self.std_decay)
+        require(0 <= self.noise_exponent < math.inf, "noise_exponent", "of at least 0", self.noise_exponent)
         require(0 <= self.control_cost < math.inf, "control_cost", "of at least 0", self.control_cost)
 
 
 @dataclass(frozen=True)
-class GradientConfig:
+class GradientConfig(TrajectoryConfig):
     """Gradient ascent on drawn action sequences, through the model; Box actions, models that can be differentiated."""
 
-    horizon: int = 20
-    """Imagined steps, at least 1."""
     num_sequences: int = 8
-    """Sequences for each state, at least 1."""
     iterations: int = 20
     """Gradient steps, at least 1."""
-    hold: int = 1
-    """Steps for which each action is held, at least 1."""
     learning_rate: float = 0.05
     """Adam's step, as a share of the action's range, above 0."""
-    discount: float = 1.0
-    """Discount for each step, in (0, 1]."""
-    stochastic_model: bool = False
-    """Draw the model's outcomes instead of taking the most likely ones."""
-    risk: RiskConfig = RiskConfig()
 
     def __post_init__(self) -> None:
-        _require_trajectory(self)
+        super().__post_init__()
         require(self.iterations >= 1, "iterations", "of at least 1", self.iterations)
         require(0 < self.learning_rate < math.inf, "learning_rate", "above 0", self.learning_rate)
 
 
-TrajectoryConfig = RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | GradientConfig
-PlannerConfig = TrajectoryConfig | MCTSConfig
+PlannerConfig = RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | GradientConfig | MCTSConfig
 
 
-def _require_trajectory(config: TrajectoryConfig) -> None:
-    for name in ("horizon", "num_sequences", "hold"):
-        require(getattr(config, name) >= 1, name, "of at least 1", getattr(config, name))
-    require(0 < config.discount <= 1, "discount", "in (0, 1]", config.discount)
-
-
-def _require_refitted(config: ICEMConfig | MPPIConfig) -> None:
-    require(config.iterations >= 1, "iterations", "of at least 1", config.iterations)
-    require(0 <= config.noise_exponent < math.inf, "noise_exponent", "of at least 0", config.noise_exponent)
-    require(0 < config.initial_std < math.inf, "initial_std", "above 0", config.initial_std)
-    require(0 <= config.min_probability <= 1, "min_probability", "in [0, 1]", config.min_probability)
+def _require_elites(config: CEMConfig | ICEMConfig) -> None:
+    require(0 < config.elite_fraction <= 1, "elite_fraction", "in (0, 1]", config.elite_fraction)
+    require(0 <= config.smoothing < 1, "smoothing", "in [0, 1)", config.smoothing)
+    require(0 <= config.min_std < math.inf, "min_std", "of at least 0", config.min_std)

@@ -24,6 +24,11 @@ class BanditConfig:
 
 
 @dataclass(frozen=True)
+class TargetBanditConfig(BanditConfig):
+    """Sizes of a bandit that pays by the distance to a target; ``reward_hidden`` are those of the target's network."""
+
+
+@dataclass(frozen=True)
 class MDPConfig:
     """A synthetic MDP (Ferreira et al. 2022: 83 leaky ReLU units for CartPole, 167 PReLU units for Acrobot)."""
 
@@ -76,7 +81,7 @@ class RewardNetworkConfig:
         require(number and 0 <= self.gamma <= 1, "the reward network's gamma", "in [0, 1]", self.gamma)
 
 
-SyntheticConfig = BanditConfig | MDPConfig | RewardNetworkConfig
+SyntheticConfig = BanditConfig | TargetBanditConfig | MDPConfig | RewardNetworkConfig
 """Which synthetic environment, and its settings."""
 
 

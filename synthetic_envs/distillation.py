@@ -10,6 +10,7 @@ Shape legend: ``N`` observations or contexts, ``O`` observation size, ``A`` the 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -28,6 +29,7 @@ from synthetic_envs.lessons import LessonFn, agreement, draw_actions, pay
 from synthetic_envs.mdp import MDPParams, SyntheticMDP
 from synthetic_envs.networks import apply_network
 from synthetic_envs.reward_network import RewardNetwork
+from synthetic_envs.target_bandit import TargetBandit
 from synthetic_envs.vectors import action_vector
 
 _LONGEST = 50
@@ -74,8 +76,14 @@ def distil_bandit(
     def reward_fn(network: MLPParams, observation: jax.Array, action: jax.Array) -> jax.Array:
         return bandit.reward({"reward": network}, observation, action)
 
-    reward, agreed = _fit_pay(reward_fn, start["reward"], bandit.spec.action_space, contexts, lesson_fn, config, keys)
-    return Distilled({**params, "reward": reward}, agreed)
+    space = bandit.spec.action_space
+    if not isinstance(bandit, TargetBandit):
+        reward, agreed = _fit_pay(reward_fn, start["reward"], space, contexts, lesson_fn, config, keys)
+        return Distilled({**params, "reward": reward}, agreed)
+    lessons, learned = jnp.asarray(lesson_fn(np.asarray(contexts))), _learned(len(contexts))
+    target = fit_outputs(bandit.targets, start["reward"], contexts[:learned], lessons[:learned], config, keys[3])
+    agreed = agreement(space, partial(reward_fn, target), contexts[learned:], lessons[learned:], keys[4])
+    return Distilled({**params, "reward": target}, agreed)
 
 
 def distil_mdp(

@@ -14,13 +14,15 @@ from envs.errors import InputError, unknown_name
 from envs.functional import Params
 from envs.named_tensors import flatten_tensors, nest_tensors
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig, TargetBanditConfig
 from synthetic_envs.mdp import SyntheticMDP
 from synthetic_envs.reward_network import RewardNetwork
 from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
+from synthetic_envs.target_bandit import TargetBandit
 
 FAMILIES: dict[str, type[SyntheticConfig]] = {
     Bandit.family: BanditConfig,
+    TargetBandit.family: TargetBanditConfig,
     SyntheticMDP.family: MDPConfig,
     RewardNetwork.family: RewardNetworkConfig,
 }

@@ -8,9 +8,10 @@ from envs.functional import FunctionalEnv, Params
 from envs.functional_copies import functional_copy
 from envs.spec import EnvSpec
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig, TargetBanditConfig
 from synthetic_envs.mdp import SyntheticMDP
 from synthetic_envs.reward_network import RewardNetwork
+from synthetic_envs.target_bandit import TargetBandit
 
 
 class SyntheticEnv(FunctionalEnv, Protocol):
@@ -43,6 +44,8 @@ def make_synthetic(spec: EnvSpec, config: SyntheticConfig) -> SyntheticEnv:
         InputError: spaces that it cannot serve, or no functional copy of the real environment where one is needed.
     """
     match config:
+        case TargetBanditConfig():
+            return TargetBandit(spec, config)
         case BanditConfig():
             return Bandit(spec, config)
         case MDPConfig():

@@ -40,10 +40,11 @@ def make_bandit(env_id: str) -> FunctionalEnv:
 
 
 def make_kind(env_id: str, family: str) -> FunctionalEnv:
-    from synthetic_envs.configs import MDPConfig, RewardNetworkConfig, SyntheticConfig
+    from synthetic_envs.configs import MDPConfig, RewardNetworkConfig, SyntheticConfig, TargetBanditConfig
     from synthetic_envs.synthetic_env import make_synthetic
 
     configs: dict[str, SyntheticConfig] = {
+        "target-bandit": TargetBanditConfig(),
         "mdp": MDPConfig(),
         "mdp, learned starts": MDPConfig((8,), "prelu", predicts="change", starts="learned", max_steps=5),
         "reward-network": RewardNetworkConfig(),
@@ -53,6 +54,7 @@ def make_kind(env_id: str, family: str) -> FunctionalEnv:
 
 
 KINDS = [
+    ("target-bandit", "Pendulum-v1"),
     ("mdp", "CartPole-v1"),
     ("mdp, learned starts", "Pendulum-v1"),
     ("reward-network", "CartPole-v1"),

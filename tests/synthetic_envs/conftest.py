@@ -7,12 +7,13 @@ import pytest
 
 from envs.spec import spec_of
 from synthetic_envs.bandit import Bandit
-from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.configs import BanditConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig, TargetBanditConfig
 from synthetic_envs.saving import save_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
 CONFIG = BanditConfig(state_hidden=(8,), reward_hidden=(8, 4))
 KINDS: dict[str, tuple[str, SyntheticConfig]] = {
+    "target bandit": ("MountainCarContinuous-v0", TargetBanditConfig((8,), (8, 4))),
     "mdp": ("MountainCar-v0", MDPConfig(hidden=(8,))),
     "mdp with learned starts": (
         "MountainCarContinuous-v0",
