@@ -13,9 +13,10 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.brax_mending import mend_fluid, quiet, quiet_import
+from envs.compiled_ids import BRAX_IDS
 from envs.errors import InputError, unknown_name
 from envs.functional import Params, strongly_typed
-from envs.spec import BRAX_IDS, EnvSpec
+from envs.spec import EnvSpec
 
 with quiet_import():
     import brax.envs

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import BRAX_IDS, CLASSIC_CONTROL
 from envs.errors import unknown_name
-from envs.spec import BRAX_IDS
 
 if TYPE_CHECKING:
     from envs.functional import FunctionalEnv

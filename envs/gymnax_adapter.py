@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import CLASSIC_CONTROL
 from envs.errors import unknown_name
 from envs.functional import EnvState, Params, strongly_typed
 from envs.lean_import import without_init
@@ -92,6 +92,6 @@ def make_classic_control(env_id: str) -> ClassicControl:
     """Returns the environment, always the same object, so that everything compiled for it is compiled once.
 
     Raises:
-        InputError: ``env_id`` is none of `envs.classic_control.CLASSIC_CONTROL`.
+        InputError: ``env_id`` is none of `envs.compiled_ids.CLASSIC_CONTROL`.
     """
     return ClassicControl(env_id)

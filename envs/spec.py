@@ -16,9 +16,6 @@ STAND_INS = "simulacra/"
 _REAL_OF_OURS = "simulacra/PositionOnly"
 """How the ids of those begin that do not: real environments with numbers hidden (`envs.position_only`)."""
 
-BRAX_IDS = "brax/"
-"""How the ids of brax's environments begin: ``brax/hopper`` or ``brax/hopper-spring`` (`envs.brax_gym`)."""
-
 
 @dataclass(frozen=True)
 class EnvSpec:

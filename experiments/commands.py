@@ -138,8 +138,8 @@ class Evolve:
     env: str = "CartPole-v1"
     """real environment whose dynamics are at hand as compiled functions: classic control, or brax/NAME"""
     preset: str = "specialist"
-    """how: specialist (one agent with fixed settings, in seconds) or general (then several, with drawn settings); the
-    settings below start from it"""
+    """how: specialist (one agent with fixed settings, in seconds), general (then two, with drawn settings) or paper
+    (all, as published, for hours on a GPU or many workers); the settings below start from it"""
     kind: Kind = "bandit"
     """what is evolved, whose settings are those below under its name; a target bandit's are a bandit's"""
     bandit: BanditConfig = field(default_factory=BanditConfig)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import gymnasium
 
 from envs.artifact import read_artifact_json
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import BRAX_IDS, CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.functional_copies import functional_copy
-from envs.spec import BRAX_IDS, EnvSpec, make_real, spec_of
+from envs.spec import EnvSpec, make_real, spec_of
 from worldmodels.configs import EpisodeConfig
 
 if TYPE_CHECKING:

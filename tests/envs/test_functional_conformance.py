@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import CLASSIC_CONTROL
 from envs.functional import FunctionalEnv
 from envs.functional_batch import step_rows_same_step
 from envs.gymnax_adapter import make_classic_control

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.functional_gym import FunctionalGymEnv, FunctionalVectorEnv
 from envs.gymnax_adapter import make_classic_control

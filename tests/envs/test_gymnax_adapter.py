@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnax.environments.classic_control.continuous_mountain_car import ContinuousMountainCar
 
-from envs.classic_control import CLASSIC_CONTROL
+from envs.compiled_ids import CLASSIC_CONTROL
 from envs.errors import InputError
 from envs.gymnax_adapter import _GYMNAX, ClassicControl, make_classic_control
 
