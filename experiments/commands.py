@@ -146,8 +146,8 @@ class Evolve:
     mdp: MDPConfig = field(default_factory=MDPConfig)
     reward_network: RewardNetworkConfig = field(default_factory=RewardNetworkConfig)
     start: str | None = None
-    """folder of a synthetic environment to begin with, evolved or distilled, of the same kind and settings; by default
-    evolution begins with random weights"""
+    """folder of a synthetic environment to begin with, evolved or distilled, or the id of one of the zoo's, of the same
+    kind and settings; by default evolution begins with random weights"""
     model: str | None = None
     """folder of a world model to measure candidates in, so that its logs alone become a synthetic environment; by
     default they are measured on the real dynamics"""
@@ -431,10 +431,10 @@ class Zoo:
 class Report:
     """Write what a synthetic environment is worth, evolved or distilled, as one HTML page; trains agents to tell."""
 
-    path: Annotated[Path, tyro.conf.Positional]
-    """its folder"""
+    path: Annotated[str, tyro.conf.Positional]
+    """its folder, or the id of one of the zoo's, such as simulacra/CartPole-bandit-v1"""
     out: Path | None = None
-    """HTML file to write; by default report.html in the folder"""
+    """HTML file to write; by default report.html in the folder, for the zoo's <name>-report.html right here"""
     overwrite: bool = False
     """replace a page that is there"""
     config: Annotated[ReportConfig, tyro.conf.arg(name="")] = field(default_factory=ReportConfig)
@@ -443,13 +443,16 @@ class Report:
     def run(self) -> None:
         from envs.artifact import read_artifact_json
         from envs.files import require_free
+        from synthetic_envs.zoo import folder_named
 
-        read_artifact_json(self.path, "synthetic_env")
-        out = self.path / "report.html" if self.out is None else self.out
+        folder = folder_named(self.path)
+        read_artifact_json(folder, "synthetic_env")
+        beside = folder / "report.html" if folder == Path(self.path) else Path(f"{folder.name}-report.html")
+        out = beside if self.out is None else self.out
         require_free(out, self.overwrite)
         from experiments.evolve_report import write_evolve_report
 
-        print(f"report: {write_evolve_report(self.path, out, self.config)}")
+        print(f"report: {write_evolve_report(folder, out, self.config)}")
 
 
 @dataclass(frozen=True)

@@ -88,11 +88,13 @@ class Distillation:
         agreement: see `synthetic_envs.distillation.Distilled`.
         real_steps: observations that states were placed by.
         seconds: wall time.
+        cpu_seconds: of this process.
     """
 
     agreement: float
     real_steps: int
     seconds: float
+    cpu_seconds: float
 
 
 def distil_for(
@@ -124,13 +126,14 @@ def distil_for(
     """
     require_artifact_place(out, overwrite)
     require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
-    started, config = time.perf_counter(), config or DistillationConfig()
+    started, cpu, config = time.perf_counter(), time.process_time(), config or DistillationConfig()
     # The spec of a recording tells no limit of its own; the environment's does.
     env = make_synthetic(spec_of(teacher.policy.spec.env_id), synthetic or BanditConfig())
     with tempfile.TemporaryDirectory() as folder:
         log, source = _log(teacher.policy, logs, steps, seed, Path(folder) / "log")
         found = _distilled(env, teacher, log, config, seed)
-        told = Distillation(found.agreement, len(log.observations), time.perf_counter() - started)
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        told = Distillation(found.agreement, len(log.observations), seconds, cpu)
     provenance = {"seed": seed, "teacher": teacher.title, **source, "distillation": {**asdict(config), **asdict(told)}}
     save_synthetic(out, env, found.params, provenance, overwrite)
     return told

@@ -42,6 +42,7 @@ from synthetic_envs.evolution import (
 from synthetic_envs.executor import EvaluateFn, Executor, InProcess, ProcessPool
 from synthetic_envs.saving import load_synthetic, save_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
+from synthetic_envs.zoo import folder_named
 
 _INIT = 1
 """Folded into the seed's key for the start of the search, so that it shares no draws with the search itself."""
@@ -152,7 +153,7 @@ def _warm_start(config: EvolveConfig) -> Params | None:
     """Returns the parameters that the first stage begins with, None for random ones."""
     if config.start is None:
         return None
-    env, params = load_synthetic(config.start)
+    env, params = load_synthetic(folder_named(config.start))
     own = _env(config)
     own.spec.require_same(env.spec, "the evolution", f"the synthetic environment at {config.start}")
     if env.config != own.config:
@@ -301,7 +302,7 @@ def _known(value: float) -> float | None:
 def _work(config: EvolveConfig) -> dict[str, Any]:
     """Everything that decides what the evolution does."""
     agents = [[name_of(inner.agent) for inner in stage.agents] for stage in config.stages]
-    files = {"start": config.start, "model": config.model}
+    files = {"start": config.start and folder_named(config.start), "model": config.model}
     hashes = {name: path and sha256_of(Path(path) / "tensors.safetensors") for name, path in files.items()}
     told = {**asdict(config), **hashes, "kind": _env(config).family, "algorithms": agents}
     content: dict[str, Any] = plain_json(told)

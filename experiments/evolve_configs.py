@@ -84,7 +84,8 @@ class EvolveConfig:
     seed: int = 0
     """fixes everything"""
     start: str | None = None
-    """folder of a synthetic environment of the same kind and settings to begin with; random weights where None"""
+    """folder of a synthetic environment, or its id in the zoo, of the same kind and settings to begin with; None for
+    random weights"""
     model: str | None = None
     """folder of a world model to measure candidates in instead of the real dynamics, so that logs alone become a
     synthetic environment without one further real step"""

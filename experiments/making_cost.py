@@ -31,7 +31,6 @@ def making_cost(folder: Path, provenance: dict[str, Any]) -> MakingCost:
         return MakingCost(Cost(history["real_steps"], history["cpu_seconds"]), how)
     if "distillation" in provenance:
         told = provenance["distillation"]
-        how = ("Making it is the distillation alone, whose wall time stands for its CPU-seconds; what its teacher had "
-               "cost is not recorded and comes on top.")  # fmt: skip
-        return MakingCost(Cost(told["real_steps"], told["seconds"]), how)
+        how = "Making it is the distillation alone; what its teacher had cost is not recorded and comes on top."
+        return MakingCost(Cost(told["real_steps"], told["cpu_seconds"]), how)
     return MakingCost(None, "Its folder does not tell what making it cost.")

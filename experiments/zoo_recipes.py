@@ -22,7 +22,14 @@ from experiments.evolve_configs import EvolveConfig, StageConfig
 from experiments.protocol import judged, judges_for, transfer_lines, transfer_table
 from experiments.train import train
 from experiments.worlds import open_world
-from synthetic_envs.configs import BanditConfig, DistillationConfig, MDPConfig, RewardNetworkConfig, SyntheticConfig
+from synthetic_envs.configs import (
+    BanditConfig,
+    DistillationConfig,
+    MDPConfig,
+    RewardNetworkConfig,
+    SyntheticConfig,
+    TargetBanditConfig,
+)
 from synthetic_envs.saving import load_synthetic
 from synthetic_envs.zoo import CARD
 from worldmodels.configs import EpisodeConfig
@@ -62,6 +69,9 @@ _SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=3)
 RECIPES = {
     "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
     "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=3.0), seed=1),
+    "InvertedPendulum-bandit-v1": Recipe(
+        "brax/inverted_pendulum", "ppo", TargetBanditConfig(), distillation=DistillationConfig(spread=8.0)
+    ),
     "MountainCar-bandit-v1": Recipe("MountainCar-v0", distillation=DistillationConfig(spread=1.3)),
     "MountainCarContinuous-bandit-v1": Recipe(
         "MountainCarContinuous-v0", "sac", distillation=DistillationConfig(spread=1.5)

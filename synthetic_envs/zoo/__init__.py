@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from envs.errors import unknown_name
 from envs.files import read_json
 from envs.functional_gym import FunctionalGymEnv, FunctionalVectorEnv
+from envs.spec import STAND_INS
 from synthetic_envs import gym
 
 NAMES = (
@@ -32,6 +33,11 @@ def zoo_folder(name: str) -> Path:
     if name not in NAMES:
         raise unknown_name("environment of the zoo", name, NAMES)
     return Path(__file__).parent / name
+
+
+def folder_named(name: str | Path) -> Path:
+    """Returns the folder of a synthetic environment: the zoo's by its id ``simulacra/<name>``, else ``name`` itself."""
+    return zoo_folder(str(name).removeprefix(STAND_INS)) if str(name).startswith(STAND_INS) else Path(name)
 
 
 def read_card(name: str) -> dict[str, Any]:

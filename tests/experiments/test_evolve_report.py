@@ -57,7 +57,8 @@ def taught(states, tmp_path_factory) -> Path:
         return lessons_from_choices(space, teacher.act(rows, None)[0])
 
     found = distil_bandit(bandit, states, lessons, quick, 0)
-    save_synthetic(path, bandit, found.params, {"distillation": {"real_steps": 500, "seconds": 3.0}, "teacher": "it"})
+    cost = {"real_steps": 500, "cpu_seconds": 3.0}
+    save_synthetic(path, bandit, found.params, {"distillation": cost, "teacher": "it"})
     return path
 
 
@@ -96,7 +97,7 @@ def test_a_longer_training_begins_as_the_short_one():
 
 def test_what_making_it_cost_is_what_its_folder_tells(tmp_path):
     assert making_cost(tmp_path, {"history": HISTORY}).cost == (600, 8.0)
-    assert making_cost(tmp_path, {"distillation": {"real_steps": 5, "seconds": 2.0}}).cost == (5, 2.0)
+    assert making_cost(tmp_path, {"distillation": {"real_steps": 5, "cpu_seconds": 2.0}}).cost == (5, 2.0)
     assert making_cost(tmp_path, {}).cost is None
     assert making_cost(Path("synthetic_envs/zoo/CartPole-bandit-v1"), {}).cost.real_steps > 100_000
 

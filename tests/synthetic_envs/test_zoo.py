@@ -1,5 +1,7 @@
 """The zoo: every environment by its id, its checks, its card, and outside agents that learn in it."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from envs.evaluate import evaluate
 from envs.spec import make_real, spec_of
 from experiments.zoo_recipes import RECIPES, card_lines
 from synthetic_envs.saving import load_synthetic
-from synthetic_envs.zoo import NAMES, read_card, zoo_folder
+from synthetic_envs.zoo import NAMES, folder_named, read_card, zoo_folder
 
 
 def test_ids_recipes_and_folders_are_of_the_same_environments():
@@ -19,6 +21,8 @@ def test_ids_recipes_and_folders_are_of_the_same_environments():
     assert all(zoo_folder(name).is_dir() for name in NAMES)
     with pytest.raises(InputError, match="zoo 'CartPole'; did you mean 'CartPole-"):
         zoo_folder("CartPole")
+    assert folder_named("simulacra/CartPole-bandit-v1") == zoo_folder("CartPole-bandit-v1")
+    assert folder_named("runs/CartPole-bandit-v1") == Path("runs/CartPole-bandit-v1")
     with pytest.raises(InputError, match="expected a real environment, got 'simulacra/CartPole-bandit-v1'"):
         make_real("simulacra/CartPole-bandit-v1")
 
