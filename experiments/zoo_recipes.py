@@ -16,6 +16,7 @@ from envs.artifact import require_artifact_place
 from envs.errors import unknown_name
 from envs.files import plain_json, write_json
 from experiments.agent_presets import agent_preset
+from experiments.break_even import Cost
 from experiments.distil import Teacher, distil_for, optimal_teacher
 from experiments.evolve import evolve_for
 from experiments.evolve_configs import EvolveConfig, StageConfig
@@ -83,8 +84,15 @@ RECIPES = {
 """By the name in the zoo."""
 
 
-def make(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]:
-    """Makes an environment of the zoo as the artifact ``out``, its card in it, and returns the card."""
+def make(name: str, out: Path, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
+    """Makes an environment of the zoo as the artifact ``out``, its card in it, and returns the card.
+
+    Args:
+        name: a key of `RECIPES`.
+        out: folder to make.
+        overwrite: replace what is there.
+        resume: go on with an evolution that was interrupted; what comes before it is done anew.
+    """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
     require_artifact_place(out, overwrite)
@@ -95,8 +103,8 @@ def make(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]:
         distil_for(
             teacher, distilled, recipe.synthetic, None, recipe.steps, recipe.distillation, recipe.seed, overwrite
         )
-        evolved_steps = _evolved(recipe, distilled, out, overwrite) if recipe.stages else 0
-    spent = time.process_time() - cpu
+        spent = time.process_time() - cpu
+        evolved = _evolved(recipe, distilled, out, overwrite, resume) if recipe.stages else Cost(0, 0.0)
     env, params = load_synthetic(out)
     evolution = ", then evolved" if recipe.stages else "; no algorithm of the table was seen but the teacher's, if any"
     card = {
@@ -104,8 +112,8 @@ def make(name: str, out: Path, overwrite: bool = False) -> dict[str, Any]:
         "stands_for": recipe.env_id,
         "made": f"distilled from {teacher.title}{evolution}",
         "recipe": plain_json(asdict(recipe)),
-        "real_steps": teacher_steps + recipe.steps + evolved_steps,
-        "cpu_seconds": round(spent),
+        "real_steps": teacher_steps + recipe.steps + evolved.real_steps,
+        "cpu_seconds": round(spent + evolved.cpu_seconds),
         "protocol": _PROTOCOL,
         "results": [judged(env, params, judge) for judge in judges_for(env)],
         "transfer": transfer_table(env, params),
@@ -124,12 +132,12 @@ def _teacher(recipe: Recipe) -> tuple[Teacher, int]:
     return Teacher(training.policies[0], title), config.num_updates * config.steps_per_update
 
 
-def _evolved(recipe: Recipe, start: Path, out: Path, overwrite: bool) -> int:
-    """Evolves further from ``start`` and returns the real steps that it took."""
+def _evolved(recipe: Recipe, start: Path, out: Path, overwrite: bool, resume: bool) -> Cost:
+    """Evolves further from ``start`` and returns what that took."""
     config = EvolveConfig(recipe.env_id, recipe.synthetic, recipe.stages, recipe.seed, str(start))
-    history = evolve_for(config, out, overwrite=overwrite)
+    history = evolve_for(config, out, overwrite=overwrite, resume=resume)
     assert history is not None
-    return history.real_steps
+    return Cost(history.real_steps, history.cpu_seconds)
 
 
 def main() -> None:
@@ -138,8 +146,9 @@ def main() -> None:
     parser.add_argument("name", choices=RECIPES)
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "zoo", help="folder to make")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument("--resume", action="store_true", help="go on with an evolution that was interrupted")
     given = parser.parse_args()
-    for line in card_lines(make(given.name, given.out, given.overwrite)):
+    for line in card_lines(make(given.name, given.out, given.overwrite, given.resume)):
         print(line)
 
 

@@ -232,7 +232,7 @@ class ICEMConfig(RefittedConfig):
     """Share of the elites that compete again in the next round and, shifted, at the next step, in [0, 1]."""
     decay: float = 1.25
     """Each round draws so many times fewer sequences than the one before, at least 1; never below twice the elites."""
-    noise_exponent: float = 2.0
+    noise_exponent: float = 1.0
     """Noise along a sequence falls in power as frequency to this exponent, at least 0; 0 is white."""
     act_on: Literal["best", "mean"] = "best"
     """Act on the best sequence seen in the last round, or on the mean of the refitted distribution."""

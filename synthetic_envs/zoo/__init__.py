@@ -20,6 +20,7 @@ NAMES = (
     "Acrobot-mdp-v1",
     "CartPole-bandit-v1",
     "CartPole-mdp-v1",
+    "InvertedPendulum-bandit-v1",
     "MountainCar-bandit-v1",
     "MountainCar-reward-v1",
     "MountainCarContinuous-bandit-v1",
