@@ -142,7 +142,7 @@ def index_state(state: ModelState, rows: Tensor | slice) -> ModelState:
 
 def repeat_state(state: ModelState, times: int) -> ModelState:
     """Returns each row ``times`` times in a run: ``[B, ...] -> [B * times, ...]``."""
-    return {key: value.repeat_interleave(times, dim=0) for key, value in state.items()}
+    return dict(state) if times == 1 else {key: value.repeat_interleave(times, dim=0) for key, value in state.items()}
 
 
 def join_states(states: Sequence[ModelState]) -> ModelState:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from envs.errors import InputError
 from envs.spec import EnvSpec
-from envs.world_model import Imagined, ModelState, WorldModel
+from envs.world_model import Imagination, Imagined, ModelState, SequenceModel, WorldModel, imagine_by_steps
 
 
 @runtime_checkable
@@ -74,6 +74,7 @@ class CountedModel:
         self.spec, self.device = model.spec, model.device
         self.calls = self.steps = 0
         self._model = model
+        self._sequences = model if isinstance(model, SequenceModel) else None
 
     def encode(
         self, observation: Tensor, previous: ModelState | None = None, action: Tensor | None = None
@@ -84,10 +85,19 @@ class CountedModel:
         self.count(len(action))
         return self._model.step(state, action, generator)
 
-    def count(self, rows: int) -> None:
-        """Notes one call of so many rows."""
-        self.calls += 1
-        self.steps += rows
+    def imagine(
+        self, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
+    ) -> Imagination:
+        """Imagines sequences ``[B, H, *A]`` the model's own way where it has one; a call for each step all the same."""
+        if self._sequences is None:
+            return imagine_by_steps(self, state, actions, generator)
+        self.count(len(actions), actions.shape[1])
+        return self._sequences.imagine(state, actions, generator, with_uncertainty)
+
+    def count(self, rows: int, calls: int = 1) -> None:
+        """Notes calls of so many rows each."""
+        self.calls += calls
+        self.steps += rows * calls
 
 
 def require_plannable(model: WorldModel, state: ModelState) -> int:

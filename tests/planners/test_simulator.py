@@ -11,6 +11,7 @@ from gymnasium.utils import EzPickle
 from envs.errors import InputError
 from envs.world_model import imagine_by_steps, index_state, repeat_state
 from planners.configs import MCTSConfig, RandomShootingConfig
+from planners.mcts import mcts
 from planners.planner_policy import make_planner
 from planners.replay import RecordedEnv, make_capture, restore_by_replay
 from planners.simulator import SimulatorModel
@@ -78,6 +79,20 @@ def test_sequences_are_imagined_as_step_by_step(env_id: str) -> None:
     )
     assert torch.equal(again.reward, steps.reward)
     assert torch.equal(again.continuation, steps.continuation)
+
+
+def test_rollouts_of_a_search_are_restored_once_and_counted_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulation steps once into its leaf; what follows is one sequence, whose steps count as calls all the same."""
+    model = SimulatorModel("MountainCar-v0")
+    steps, lengths = [], []
+    step, imagine = SimulatorModel.step, SimulatorModel.imagine
+    monkeypatch.setattr(SimulatorModel, "step", lambda *given: steps.append(1) or step(*given))
+    monkeypatch.setattr(SimulatorModel, "imagine", lambda *given: lengths.append(given[2].shape) or imagine(*given))
+    config = MCTSConfig(num_simulations=10, num_rollouts=2, rollout_hold=1, horizon=6, horizon_from="leaf")
+    found = mcts(model, model.encode(torch.tensor([[-0.5, 0.0]])), config, torch.Generator().manual_seed(0))
+    assert (len(steps), lengths) == (10, [(2, 6)] * 11)
+    assert found.statistics.model_calls == 10 + 11 * 6
+    assert found.statistics.model_steps == 10 + 11 * 6 * 2
 
 
 def test_an_ended_row_stays_where_it_is() -> None:
