@@ -14,7 +14,7 @@ _CARTPOLE = "CartPole-v1"
 """Of its returns alone it is known here which are enough to stop at."""
 
 
-def _sampled(name: str, env_id: str) -> InnerAgent:
+def sampled_agent(name: str, env_id: str) -> InnerAgent:
     """An agent whose settings are drawn anew for every training; PPO has ReLU units for a Box (Liesen et al. 2024)."""
     agent = INNER_AGENTS[name]
     if isinstance(agent, PPOConfig) and has_box_actions(env_id):
@@ -25,14 +25,14 @@ def _sampled(name: str, env_id: str) -> InnerAgent:
 def _specialist(env_id: str) -> tuple[StageConfig, ...]:
     """Short trainings of one fixed agent: a bandit in seconds, which serves that agent."""
     short = replace(CARTPOLE.ppo, total_steps=CARTPOLE.bandit_steps)
-    agent = _sampled("ppo", env_id).agent if has_box_actions(env_id) else short
+    agent = sampled_agent("ppo", env_id).agent if has_box_actions(env_id) else short
     search = CARTPOLE.evolution if env_id == _CARTPOLE else replace(CARTPOLE.evolution, target=None)
     return (StageConfig((InnerAgent(agent),), search),)
 
 
 def _general(env_id: str) -> tuple[StageConfig, ...]:
     """A specialist first, then two algorithms in rotation."""
-    agents = tuple(_sampled(name, env_id) for name in ("ppo", "td3" if has_box_actions(env_id) else "dqn"))
+    agents = tuple(sampled_agent(name, env_id) for name in ("ppo", "td3" if has_box_actions(env_id) else "dqn"))
     search = EvolutionConfig(
         num_generations=40, population_size=32, sigma=0.1, target=480.0 if env_id == _CARTPOLE else None, patience=4,
         num_jobs=4,
@@ -45,7 +45,7 @@ def _paper(env_id: str) -> tuple[StageConfig, ...]:
     names = ("ppo", "sac", "td3", "ddpg") if has_box_actions(env_id) else ("ppo", "sac", "dqn")
     search = EvolutionConfig(num_generations=1000, population_size=256, sigma=0.05, num_jobs=8)
     fitness = FitnessConfig(num_episodes=16, horizon="linear", first_horizon=100, growing_generations=500)
-    return (StageConfig(tuple(_sampled(name, env_id) for name in names), search, fitness),)
+    return (StageConfig(tuple(sampled_agent(name, env_id) for name in names), search, fitness),)
 
 
 _PRESETS = {"specialist": _specialist, "general": _general, "paper": _paper}

@@ -33,7 +33,7 @@ from synthetic_envs.synthetic_env import SyntheticEnv
 NUM_AGENTS = 20
 FIRST_SEED = 1000
 """Of the agents that judge; evolution and teachers use seeds from 0 on."""
-_EPISODES = 10
+NUM_EPISODES = 10
 
 
 def judges_for(env: SyntheticEnv) -> list[str]:
@@ -47,9 +47,12 @@ def transfer_judges_for(env: SyntheticEnv) -> list[str]:
     return [name for name, one in UNSEEN_AGENTS.items() if name_of(_agent_config(one)) in able]
 
 
-def transfer_table(env: SyntheticEnv, params: Params, num_agents: int = NUM_AGENTS) -> list[dict[str, Any]]:
+def transfer_table(
+    env: SyntheticEnv, params: Params, num_agents: int = NUM_AGENTS, num_episodes: int = NUM_EPISODES
+) -> list[dict[str, Any]]:
     """Returns what agents that no evolution sees reach, a row of `judged` each."""
-    return [judged(env, params, name, num_agents) for name in transfer_judges_for(env)]
+    names = transfer_judges_for(env)
+    return [judged(env, params, name, num_agents, num_episodes=num_episodes) for name in names]
 
 
 def transfer_lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -63,7 +66,12 @@ def transfer_lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def judged(
-    env: SyntheticEnv, params: Params, name: str, num_agents: int = NUM_AGENTS, first_seed: int = FIRST_SEED
+    env: SyntheticEnv,
+    params: Params,
+    name: str,
+    num_agents: int = NUM_AGENTS,
+    first_seed: int = FIRST_SEED,
+    num_episodes: int = NUM_EPISODES,
 ) -> dict[str, Any]:
     """Returns what agents of one algorithm reach, as JSON.
 
@@ -73,13 +81,16 @@ def judged(
         name: a key of `experiments.inner_agents.INNER_AGENTS` or `UNSEEN_AGENTS`.
         num_agents: trained, each with settings of its own.
         first_seed: of the agents.
+        num_episodes: real ones that judge each agent, the same for all.
 
     Returns:
         ``agent``, ``steps`` of each and ``agents``; of the agents' mean real returns the ``mean``, the ``worst``, the
         ``iqm`` (interquartile mean), its 95% ``interval`` and all ``scores``; ``cpu_seconds`` of training them.
     """
     config, train = _training(env, judge_named(name, env.spec.action_space))
-    scores, steps, cpu = _real_scores(env, params, config, train, range(first_seed, first_seed + num_agents))
+    scores, steps, cpu = _real_scores(
+        env, params, config, train, range(first_seed, first_seed + num_agents), num_episodes
+    )
     return {
         "agent": name,
         "steps": round(float(steps.mean())),
@@ -101,7 +112,12 @@ def verified_return(env: SyntheticEnv, params: Params, inner: InnerAgent, num_ag
 
 
 def _real_scores(
-    env: SyntheticEnv, params: Params, config: AgentConfig, train: TrainFn, seeds: range
+    env: SyntheticEnv,
+    params: Params,
+    config: AgentConfig,
+    train: TrainFn,
+    seeds: range,
+    num_episodes: int = NUM_EPISODES,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Returns the mean real return of each seed's agent, the steps it was trained for, and CPU-seconds of training."""
     spec, cpu = spec_of(env.spec.env_id), time.process_time()
@@ -109,7 +125,7 @@ def _real_scores(
     trained, steps = jax.tree.map(np.asarray, train_all(np.array(seeds, np.uint32)))
     cpu = time.process_time() - cpu
     policies = [AgentPolicy(spec, config, jax.tree.map(lambda x: x[row], trained)) for row in range(len(seeds))]  # noqa: B023
-    scores = np.array([evaluate(policy, spec.env_id, _EPISODES).returns.mean() for policy in policies])
+    scores = np.array([evaluate(policy, spec.env_id, num_episodes).returns.mean() for policy in policies])
     return scores, steps, cpu
 
 

@@ -12,20 +12,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from envs.artifact import require_artifact_place
+from envs.artifact import load_artifact, require_artifact_place
 from envs.errors import unknown_name
 from envs.files import plain_json, write_json
 from experiments.agent_presets import agent_preset
 from experiments.break_even import Cost
 from experiments.distil import Teacher, distil_for, optimal_teacher
 from experiments.evolve import evolve_for
-from experiments.evolve_configs import EvolveConfig, StageConfig
-from experiments.protocol import judged, judges_for, transfer_lines, transfer_table
+from experiments.evolve_configs import EvolveConfig, FitnessConfig, StageConfig
+from experiments.evolve_presets import sampled_agent
+from experiments.protocol import NUM_EPISODES, judged, judges_for, transfer_lines, transfer_table
 from experiments.train import train
 from experiments.worlds import open_world
 from synthetic_envs.configs import (
     BanditConfig,
     DistillationConfig,
+    EvolutionConfig,
     MDPConfig,
     RewardNetworkConfig,
     SyntheticConfig,
@@ -38,7 +40,7 @@ from worldmodels.configs import EpisodeConfig
 _OPTIMUM = "optimum"
 _PROTOCOL = (
     "20 agents of each algorithm, 64 x 64 units, numeric settings drawn at random from lists, 10,000 steps in the "
-    "environment; mean return of 10 real episodes each"
+    "environment; mean return of {} real episodes each"
 )
 
 
@@ -55,6 +57,7 @@ class Recipe:
         distillation: of the fits.
         stages: of evolution afterwards.
         seed: of all of it.
+        num_episodes: real ones that judge each agent.
     """
 
     env_id: str
@@ -64,6 +67,15 @@ class Recipe:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     stages: tuple[StageConfig, ...] = ()
     seed: int = 0
+    num_episodes: int = NUM_EPISODES
+
+
+def _search(env_id: str, num_generations: int, sigma: float, fitness: FitnessConfig, size: int = 32) -> StageConfig:
+    """A search by what PPO with drawn settings learns, all candidates by the same draws."""
+    search = EvolutionConfig(
+        num_generations=num_generations, population_size=size, sigma=sigma, common_noise="all", num_checks=32
+    )
+    return StageConfig((sampled_agent("ppo", env_id),), search, fitness)
 
 
 _SHORT_EPISODES = MDPConfig(starts="learned", predicts="change", max_steps=3)
@@ -71,16 +83,22 @@ RECIPES = {
     "Acrobot-bandit-v1": Recipe("Acrobot-v1"),
     "CartPole-bandit-v1": Recipe("CartPole-v1", "ppo", distillation=DistillationConfig(spread=3.0), seed=1),
     "InvertedPendulum-bandit-v1": Recipe(
-        "brax/inverted_pendulum", "ppo", TargetBanditConfig(), distillation=DistillationConfig(spread=8.0)
+        "brax/inverted_pendulum", "ppo", TargetBanditConfig(), 10_000, DistillationConfig(spread=8.0),
+        (_search("brax/inverted_pendulum", 16, 0.01, FitnessConfig(num_agents=4, num_episodes=4)),),
     ),
     "MountainCar-bandit-v1": Recipe("MountainCar-v0", distillation=DistillationConfig(spread=1.3)),
     "MountainCarContinuous-bandit-v1": Recipe(
         "MountainCarContinuous-v0", "sac", distillation=DistillationConfig(spread=1.5)
     ),
+    "Pendulum-bandit-v1": Recipe(
+        "Pendulum-v1", synthetic=TargetBanditConfig(),
+        stages=(_search("Pendulum-v1", 60, 0.05, FitnessConfig(num_agents=4, num_episodes=8)),),
+        num_episodes=100,  # of ten starts the optimum returns -169.6, of a hundred -143.0
+    ),
     "Acrobot-mdp-v1": Recipe("Acrobot-v1", synthetic=_SHORT_EPISODES),
     "CartPole-mdp-v1": Recipe("CartPole-v1", "ppo", _SHORT_EPISODES, distillation=DistillationConfig(spread=2.5)),
     "MountainCar-reward-v1": Recipe("MountainCar-v0", synthetic=RewardNetworkConfig()),
-}
+}  # fmt: skip
 """By the name in the zoo."""
 
 
@@ -91,11 +109,13 @@ def make(name: str, out: Path, overwrite: bool = False, resume: bool = False) ->
         name: a key of `RECIPES`.
         out: folder to make.
         overwrite: replace what is there.
-        resume: go on with an evolution that was interrupted; what comes before it is done anew.
+        resume: go on with an evolution that was interrupted, or judge what it ended with; what comes before it is done
+            anew.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
-    require_artifact_place(out, overwrite)
+    if not resume:
+        require_artifact_place(out, overwrite)
     recipe, cpu = RECIPES[name], time.process_time()
     teacher, teacher_steps = _teacher(recipe)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,9 +134,9 @@ def make(name: str, out: Path, overwrite: bool = False, resume: bool = False) ->
         "recipe": plain_json(asdict(recipe)),
         "real_steps": teacher_steps + recipe.steps + evolved.real_steps,
         "cpu_seconds": round(spent + evolved.cpu_seconds),
-        "protocol": _PROTOCOL,
-        "results": [judged(env, params, judge) for judge in judges_for(env)],
-        "transfer": transfer_table(env, params),
+        "protocol": _PROTOCOL.format(recipe.num_episodes),
+        "results": [judged(env, params, judge, num_episodes=recipe.num_episodes) for judge in judges_for(env)],
+        "transfer": transfer_table(env, params, num_episodes=recipe.num_episodes),
     }
     write_json(out / CARD, card)
     return card
@@ -135,9 +155,9 @@ def _teacher(recipe: Recipe) -> tuple[Teacher, int]:
 def _evolved(recipe: Recipe, start: Path, out: Path, overwrite: bool, resume: bool) -> Cost:
     """Evolves further from ``start`` and returns what that took."""
     config = EvolveConfig(recipe.env_id, recipe.synthetic, recipe.stages, recipe.seed, str(start))
-    history = evolve_for(config, out, overwrite=overwrite, resume=resume)
-    assert history is not None
-    return Cost(history.real_steps, history.cpu_seconds)
+    evolve_for(config, out, overwrite=overwrite, resume=resume)
+    history = load_artifact(out, kind="synthetic_env").provenance["history"]
+    return Cost(history["real_steps"], history["cpu_seconds"])
 
 
 def main() -> None:

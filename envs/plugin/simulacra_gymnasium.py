@@ -23,7 +23,7 @@ _REAL_IDS = {  # entry point, episode limit, return that counts as solved: the l
 }
 _ZOO = (  # of `synthetic_envs.zoo`
     "Acrobot-bandit-v1", "Acrobot-mdp-v1", "CartPole-bandit-v1", "CartPole-mdp-v1", "InvertedPendulum-bandit-v1",
-    "MountainCar-bandit-v1", "MountainCar-reward-v1", "MountainCarContinuous-bandit-v1",
+    "MountainCar-bandit-v1", "MountainCar-reward-v1", "MountainCarContinuous-bandit-v1", "Pendulum-bandit-v1",
 )  # fmt: skip
 _BRAX = (  # names of `envs.brax_adapter.BRAX`, which importing would take seconds
     "ant", "fast", "halfcheetah", "hopper", "humanoid", "humanoidstandup", "inverted_double_pendulum",

@@ -24,6 +24,7 @@ NAMES = (
     "MountainCar-bandit-v1",
     "MountainCar-reward-v1",
     "MountainCarContinuous-bandit-v1",
+    "Pendulum-bandit-v1",
 )
 """Their ids in Gymnasium are ``simulacra/<name>``."""
 CARD = "card.json"
