@@ -29,6 +29,7 @@ def test_ids_recipes_and_folders_are_of_the_same_environments():
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("ignore:.*A Box observation space m")  # CartPole's bounds, as Gymnasium has them
+@pytest.mark.filterwarnings("ignore:.*we recommend using a symmetric and normalized")  # Pendulum's
 def test_each_is_made_by_its_id_and_passes_gymnasiums_checks(name):
     env = gymnasium.make(f"simulacra/{name}")
     check_env(env.unwrapped, skip_render_check=True)
