@@ -15,6 +15,7 @@ from experiments.evolve_configs import FitnessConfig, ReportConfig
 from experiments.presets import CARTPOLE
 from experiments.signals import sigterm_raises
 from planners.configs import (
+    PLANNERS,
     CEMConfig,
     GradientConfig,
     ICEMConfig,
@@ -213,9 +214,11 @@ class Distil:
 
     policy: str
     """folder of the policy, the teacher: trained on the real environment, or in a world model of the log; or
-    optimal:NAME for the best there is on an environment of classic control"""
+    optimal:NAME for the best there is on an environment of classic control; or a planner, with its defaults"""
     out: Path
     """folder to make"""
+    model: Path | None = None
+    """folder of the world model that a planner plans on"""
     logs: Path | None = None
     """folder of a log of the real environment, which says where its states lie; by default the policy is recorded,
     with more and less of random actions"""
@@ -240,8 +243,8 @@ class Distil:
         from experiments.distil import distil_for, teacher_named
 
         told = distil_for(
-            teacher_named(self.policy), self.out, _chosen(self), self.logs, self.steps, self.distillation, self.seed,
-            self.overwrite,
+            teacher_named(self.policy, self.model), self.out, _chosen(self), self.logs, self.steps, self.distillation,
+            self.seed, self.overwrite,
         )  # fmt: skip
         meaning = "of the values' variance is in its potential" if self.kind == "reward-network" else (
             "of new states are paid best for what the teacher does"
@@ -339,14 +342,7 @@ class Evaluate:
         from envs.threads import torch_threads
         from experiments.policies import open_policy, planning_cost, where_to_act
 
-        planners: dict[str, PlannerConfig] = {
-            "random-shooting": self.random_shooting,
-            "cem": self.cem,
-            "icem": self.icem,
-            "mppi": self.mppi,
-            "gradient": self.gradient,
-            "mcts": self.mcts,
-        }
+        planners: dict[str, PlannerConfig] = {name: getattr(self, name.replace("-", "_")) for name in PLANNERS}
         policy = open_policy(self.policy, self.env, planners, self.model, self.stochastic)
         with torch_threads(1):
             world = where_to_act(policy, self.env)

@@ -16,14 +16,15 @@ import numpy as np
 from gymnasium import spaces
 
 from agents.agent_policy import load_policy
-from envs.artifact import require_artifact_place
-from envs.errors import require
+from envs.artifact import read_artifact_json, require_artifact_place
+from envs.errors import InputError, require
 from envs.logs import Log, open_log
 from envs.policy import Policy
 from envs.record import record
 from envs.spec import spec_of
 from experiments.model_card.policy_ranking import EpsilonPolicy
 from experiments.optimal_q import OptimalPolicy, optimal_q
+from planners.configs import PLANNERS
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import BanditConfig, DistillationConfig, SyntheticConfig
 from synthetic_envs.distillation import Distilled, distil_bandit, distil_mdp, distil_potential
@@ -73,11 +74,27 @@ def optimal_teacher(env_id: str) -> Teacher:
     return Teacher(OptimalPolicy(env_id), title, lambda observations: np.asarray(q.at(jnp.asarray(observations))))
 
 
-def teacher_named(name: str) -> Teacher:
-    """Returns the policy in the folder ``name``, or the best there is for ``optimal:ENVIRONMENT``."""
-    if name.startswith(_OPTIMAL):
+def teacher_named(name: str, model: Path | None = None) -> Teacher:
+    """Returns the policy in the folder ``name``, the best there is for ``optimal:ENVIRONMENT``, or a planner.
+
+    Args:
+        name: a folder, ``optimal:`` and an environment, or a key of `planners.configs.PLANNERS`.
+        model: folder of the world model that a planner plans on; for planners only.
+
+    Raises:
+        InputError: an unknown name, a planner without a model, or a model for a teacher that does not plan.
+    """
+    if name.startswith(_OPTIMAL) and model is None:
         return optimal_teacher(name.removeprefix(_OPTIMAL))
-    return Teacher(load_policy(Path(name)), name)
+    if model is None:
+        if name in PLANNERS:
+            raise InputError(f"expected the model that {name} is to plan on, got none")
+        return Teacher(load_policy(Path(name)), name)
+    from experiments.policies import open_policy  # torch is loaded only where it is needed
+
+    planners = {known: settings() for known, settings in PLANNERS.items()}
+    planner = open_policy(name, read_artifact_json(model)["spec"]["env_id"], planners, model)
+    return Teacher(planner, f"{name} on the model at {model}")
 
 
 @dataclass(frozen=True)

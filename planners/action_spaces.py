@@ -13,7 +13,7 @@ from envs.spec import EnvSpec
 from planners.draws import Randomness, integers, uniform
 
 _SERVED = {
-    "random_shooting": ("Discrete", "bounded Box"),
+    "random-shooting": ("Discrete", "bounded Box"),
     "cem": ("Discrete", "bounded Box"),
     "icem": ("Discrete", "bounded Box"),
     "mppi": ("Discrete", "bounded Box"),

@@ -290,6 +290,15 @@ class GradientConfig(TrajectoryConfig):
 
 
 PlannerConfig = RandomShootingConfig | CEMConfig | ICEMConfig | MPPIConfig | GradientConfig | MCTSConfig
+PLANNERS: dict[str, type[PlannerConfig]] = {
+    "random-shooting": RandomShootingConfig,
+    "cem": CEMConfig,
+    "icem": ICEMConfig,
+    "mppi": MPPIConfig,
+    "gradient": GradientConfig,
+    "mcts": MCTSConfig,
+}
+"""Settings of the planners, by the names that commands know them by."""
 
 
 def _require_elites(config: CEMConfig | ICEMConfig) -> None:

@@ -87,7 +87,7 @@ def _slope(scores: Tensor, blocks: Tensor, model: WorldModel) -> Tensor:
     if not scores.requires_grad:
         raise InputError(
             f"gradient expects a model that can be differentiated, this one of {model.spec.env_id} cannot; planners "
-            f"that serve it: random_shooting, cem, icem, mppi"
+            f"that serve it: random-shooting, cem, icem, mppi"
         )
     finite = torch.where(scores.isfinite(), scores, 0.0)
     (slope,) = torch.autograd.grad(finite.sum(), blocks)

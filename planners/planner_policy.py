@@ -14,6 +14,7 @@ from envs.errors import InputError
 from envs.world_model import ModelState, WorldModel
 from planners.cem import cem
 from planners.configs import (
+    PLANNERS,
     CEMConfig,
     GradientConfig,
     ICEMConfig,
@@ -30,19 +31,10 @@ from planners.mppi import mppi
 from planners.plan import Plan, Planner, ValueFn, WarmStart
 from planners.random_shooting import random_shooting
 
-_NAMES: dict[type, str] = {
-    RandomShootingConfig: "random_shooting",
-    CEMConfig: "cem",
-    ICEMConfig: "icem",
-    MPPIConfig: "mppi",
-    GradientConfig: "gradient",
-    MCTSConfig: "mcts",
-}
-
 
 def planner_name(config: PlannerConfig) -> str:
-    """Returns the name of the planner that ``config`` are the settings of, as `planners.action_spaces` has it."""
-    return _NAMES[type(config)]
+    """Returns the key of `planners.configs.PLANNERS` whose settings ``config`` are."""
+    return next(name for name, settings in PLANNERS.items() if settings is type(config))
 
 
 def make_planner(
@@ -141,7 +133,7 @@ class PlannerPolicy:
     def act(self, observations: np.ndarray, state: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """Plans for ``observations`` ``[B, *O]`` and returns the actions in the action space's dtype."""
         model, started = self.model, time.perf_counter()
-        seen = torch.as_tensor(observations, device=model.device)
+        seen = torch.as_tensor(np.require(observations, requirements="W"), device=model.device)
         model_state = model.encode(seen, state["model"], state["action"])
         keys = np.stack([state["seed"], state["step"]], axis=1).tolist()
         plan = self._planner(model, model_state, RowStreams(keys, model.device), state["warm_start"])

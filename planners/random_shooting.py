@@ -43,7 +43,7 @@ def random_shooting(
     Raises:
         InputError: the action space is neither Discrete nor a bounded Box.
     """
-    require_served(model.spec, "random_shooting")
+    require_served(model.spec, "random-shooting")
     rows = num_rows(state)
     sizes = (rows, config.num_sequences, config.horizon)
     actions, drawn = draw_sequences(model.spec, sizes, config.hold, model.device, generator)

@@ -201,7 +201,7 @@ def test_numbers_out_of_range_are_told_before_any_work(capsys, out, arguments, t
         (["--policy", "mcts", "--mcts.num-simulations", 0], "expected num_simulations of at least 1, got 0"),
         (
             ["--policy", "gradient"],
-            "gradient expects a bounded Box .* planners that serve it: random_shooting, cem, icem",
+            "gradient expects a bounded Box .* planners that serve it: random-shooting, cem, icem",
         ),
         (["--policy", "icem", "--icem.horizon", 0], "expected horizon of at least 1, got 0"),
         (["--policy", "mppi", "--mppi.num-sequences", 0], "expected num_sequences of at least 1, got 0"),

@@ -1,5 +1,7 @@
 """Distilling a policy: with a log or without, and that agents of any settings learn from it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,17 @@ def test_the_best_there_is_teaches_how_much_every_action_matters(tmp_path):
     assert "the optimum of MountainCar-v0 by value iteration" in load_artifact(tmp_path / "car").provenance["teacher"]
     with pytest.raises(InputError, match="unknown environment with optimal values 'Hopper-v5'"):
         teacher_named("optimal:Hopper-v5")
+
+
+def test_a_planner_on_a_world_model_teaches(shelf, tmp_path):
+    teacher = teacher_named("random-shooting", shelf / "model")
+    told = distil_for(teacher, tmp_path / "planned", logs=shelf / "log", config=replace(QUICK, num_contexts=200))
+    assert told.agreement > 0.5
+    assert load_artifact(tmp_path / "planned").provenance["teacher"].startswith("random-shooting on the model at")
+    with pytest.raises(InputError, match=r"expected a planner .* with a model, got the policy 'optimal:CartPole-v1'"):
+        teacher_named("optimal:CartPole-v1", shelf / "model")
+    with pytest.raises(InputError, match="expected the model that mcts is to plan on, got none"):
+        teacher_named("mcts")
 
 
 def test_returns_are_discounted_to_the_end_of_their_episode():

@@ -56,7 +56,7 @@ def test_works_inside_inference_mode(make_integrator) -> None:
 
 def test_discrete_actions_and_models_without_gradients_are_refused(cartpole) -> None:
     with pytest.raises(
-        InputError, match=r"gradient expects a bounded Box .* serve it: random_shooting, cem, icem, mppi"
+        InputError, match=r"gradient expects a bounded Box .* serve it: random-shooting, cem, icem, mppi"
     ):
         gradient(cartpole, {"x": torch.zeros(1, 4)}, CONFIG)
     simulator = SimulatorModel("Pendulum-v1")

@@ -96,5 +96,5 @@ def test_the_model_gets_the_generator_only_when_asked(corridor, stochastic: bool
 @pytest.mark.parametrize("space", [spaces.MultiBinary(3), spaces.Box(0, np.inf, (1,))])
 def test_other_action_spaces_are_refused(corridor, space: spaces.Space) -> None:
     corridor.spec = replace(corridor.spec, action_space=space)
-    with pytest.raises(InputError, match="random_shooting expects a Discrete or bounded Box action space"):
+    with pytest.raises(InputError, match="random-shooting expects a Discrete or bounded Box action space"):
         random_shooting(corridor, {"cell": torch.tensor([0])}, RandomShootingConfig())

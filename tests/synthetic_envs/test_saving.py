@@ -19,6 +19,7 @@ from synthetic_envs.configs import MDPConfig, RewardNetworkConfig
 from synthetic_envs.saving import load_synthetic, save_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv
 from tests.envs.artifact_editing import edit_artifact
+from tests.synthetic_envs.conftest import KINDS
 
 
 def edit_tensors(path: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
@@ -150,12 +151,34 @@ def test_a_limit_that_is_not_the_configurations_is_refused(kind: SyntheticEnv, s
     ],
     ids=str,
 )
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"target bandit"}), indirect=True)
 def test_every_kind_is_refused_with_an_edited_configuration(
     saved_kind: Path, changes: dict[str, Any], message: str
 ) -> None:
-    edit_artifact(saved_kind, config={**load_artifact(saved_kind).config, **changes})
+    _refused(saved_kind, changes, message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reward_hidden": [9]}, "do not fit its configuration"),
+        ({"state_hidden": "8"}, "state_hidden of whole widths"),
+        ({"reward_hidden": None}, "as the configuration of the target_bandit in"),
+        ({"depth": 2}, "it has an unknown depth"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["target bandit"], indirect=True)
+def test_a_target_bandit_is_refused_with_an_edited_configuration(
+    saved_kind: Path, changes: dict[str, Any], message: str
+) -> None:
+    _refused(saved_kind, changes, message)
+
+
+def _refused(path: Path, changes: dict[str, Any], message: str) -> None:
+    edit_artifact(path, config={**load_artifact(path).config, **changes})
     with pytest.raises(InputError, match=message):
-        load_synthetic(saved_kind)
+        load_synthetic(path)
 
 
 def test_a_kind_that_starts_in_the_real_environment_needs_it(tmp_path: Path) -> None:
