@@ -169,7 +169,8 @@ class MCTSConfig:
     num_sampled_actions: int = 20
     """Actions drawn at every node of a Box, at least 2."""
     fused: bool = True
-    """Search on small networks (`planners.latent_network`) with fused inference; without it, as on every model."""
+    """Search on small networks (`planners.latent_network`) with fused inference, and on the real environment without
+    torch in between; without it, as on every model."""
     reuse: bool = False
     """Go on with the tree below the action taken, where the next state is the one that the tree expected.
 

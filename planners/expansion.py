@@ -19,7 +19,7 @@ from planners.action_spaces import num_actions
 from planners.configs import MCTSConfig
 from planners.leaf_values import Evaluated, Evaluation, to_numpy
 from planners.model_faces import ChanceModel, CountedModel, require_reward
-from planners.tree import Tree
+from planners.tree import Tree, leaf_depths
 
 AfterstateValueFn = Callable[[ModelState], Tensor]
 """Value ``[B]`` of afterstates."""
@@ -120,7 +120,7 @@ class Steps:
     def expand(self, tree: Tree, node: int) -> np.ndarray:
         """Returns what the kernel adds as node ``node``: ``[B, 3 + W]``, see `planners.tree_kernel.advance`."""
         places, edges = torch.from_numpy(tree.leaves).to(self._model.device)
-        depth = _depth(tree) * self._config.hold
+        depth = leaf_depths(tree) * self._config.hold
         steps = torch.from_numpy(self._horizon - depth).to(self._model.device)
         action = self.actions.get(places, edges)
         edge = step_held(self._model, self.states.get(places), action, self._config, self._generator, steps)
@@ -176,7 +176,7 @@ class ChanceSteps:
     def expand(self, tree: Tree, node: int) -> np.ndarray:
         """Returns what the kernel adds as node ``node``: ``[B, 3 + W]``, see `planners.tree_kernel.advance`."""
         at_chance = tree.nodes["is_chance"][np.arange(self._rows), tree.roots["leaf_parent"]] == 1
-        depth = _depth(tree)
+        depth = leaf_depths(tree)
         for rows, add in ((np.flatnonzero(~at_chance), self._act), (np.flatnonzero(at_chance), self._resolve)):
             if len(rows):
                 add(node, rows, torch.from_numpy(tree.leaves[:, rows]).to(self._model.device), depth[rows])
@@ -245,11 +245,6 @@ def step_held(
 
 def _goes_on(imagined: Imagined) -> Tensor:
     return torch.where(imagined.continuation < 0.5, 0.0, imagined.continuation)
-
-
-def _depth(tree: Tree) -> np.ndarray:
-    """Returns the steps ``[B]`` from the root to the parents of the leaves, in actions."""
-    return tree.nodes["depth"][np.arange(len(tree.roots)), tree.roots["leaf_parent"]].astype(np.int64)
 
 
 def _fill(values: np.ndarray, rows: np.ndarray | slice, edge: Edge | None, found: Evaluated) -> None:

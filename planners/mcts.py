@@ -32,6 +32,9 @@ from planners.latent_network import LatentNetwork
 from planners.leaf_values import EvaluateFn, ProposeFn, make_evaluation
 from planners.model_faces import ChanceModel, CountedModel, MaskedModel, SampledOutcomes, require_plannable
 from planners.search_result import SearchResult, SearchStatistics, summarise
+from planners.simulated_steps import SimulatedSteps
+from planners.simulator import SimulatorModel
+from planners.trajectory import SEQUENCES_WORTH_COMPARING
 from planners.tree import Tree, empty_tree
 from planners.tree_kernel import advance, begin, plant
 from planners.tree_reuse import Carried, keep_subtrees, most_visits, take_up
@@ -42,7 +45,7 @@ _NO_HORIZON = 2**31
 
 _NETWORKS = (LatentNetwork, FusedNetwork)
 
-Expansion = Steps | ChanceSteps | FusedSteps
+Expansion = Steps | ChanceSteps | FusedSteps | SimulatedSteps
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,8 @@ def _expansion(
     fused = _fused(model, config, functions)
     if fused is not None:
         return FusedSteps(fused, counted, state, config.discount, num_nodes)
+    if isinstance(model, SimulatorModel) and _rolled_out_alone(model, config, functions):
+        return SimulatedSteps(model, counted, state, config, generator, num_nodes)
     if isinstance(model, _NETWORKS) and functions.evaluate is None:
         network = model if isinstance(model, LatentNetwork) else model.network
         functions = replace(functions, evaluate=network.evaluate)
@@ -178,6 +183,16 @@ def _fused(model: WorldModel, config: MCTSConfig, functions: LeafFunctions) -> F
     if isinstance(model, LatentNetwork) and FusedNetwork.fits(model):
         return FusedNetwork(model)
     return model if isinstance(model, FusedNetwork) else None
+
+
+def _rolled_out_alone(model: SimulatorModel, config: MCTSConfig, functions: LeafFunctions) -> bool:
+    """Whether model and settings allow rollouts without torch in between."""
+    plain = not (config.reuse or config.stochastic_model or isinstance(model, MaskedModel))
+    discrete, few = (
+        isinstance(model.spec.action_space, spaces.Discrete),
+        config.num_rollouts < SEQUENCES_WORTH_COMPARING,
+    )
+    return config.fused and plain and discrete and few and functions == LeafFunctions()
 
 
 def _chance_model(model: WorldModel, config: MCTSConfig, generator: torch.Generator | None) -> ChanceModel | None:

@@ -29,6 +29,26 @@ from planners.replay import RecordedEnv, recorded
 from planners.snapshots import Snapshot, snapshot_of
 
 
+class Scratch:
+    """One environment that is put into any state and stepped from there.
+
+    Attributes:
+        step: steps it.
+    """
+
+    def __init__(self, env: gymnasium.Env, snapshot: Snapshot):
+        self.env, self.step = env, env.step
+        self._snapshot, self._target = snapshot, target(env, snapshot)
+
+    def restore(self, vector: np.ndarray) -> None:
+        """Puts it into the state ``[D]``."""
+        self._snapshot.restore(self._target, vector)
+
+    def capture(self) -> np.ndarray:
+        """Returns the state ``[D]`` that it is in."""
+        return self._snapshot.capture(self._target)
+
+
 class SimulatorModel:
     """A `WorldModel` that steps a real environment, on the CPU, exactly.
 
@@ -47,20 +67,20 @@ class SimulatorModel:
         whole = make_env()
         registered = whole.spec
         self._snapshot = snapshot_of(_without_limits(whole)) if snapshot is None else snapshot
-        self._scratch = self._prepared(_without_limits(whole))
+        env_of_its_own = self._prepared(_without_limits(whole))
         self.spec = EnvSpec(
-            env_id=registered.id if registered else type(self._scratch.unwrapped).__name__,
-            observation_space=self._scratch.observation_space,
-            action_space=self._scratch.action_space,
+            env_id=registered.id if registered else type(env_of_its_own.unwrapped).__name__,
+            observation_space=env_of_its_own.observation_space,
+            action_space=env_of_its_own.action_space,
             max_episode_steps=registered.max_episode_steps if registered else None,
         )
         self.device = torch.device("cpu")
-        self._target = target(self._scratch, self._snapshot)
+        self.scratch = Scratch(env_of_its_own, self._snapshot)
         self._watched: dict[WatchedEnv, tuple[bytes, np.ndarray]] = {}
-        self._scratch.reset(seed=0)
+        env_of_its_own.reset(seed=0)
         original = self._prepared(_without_limits(make_env()))
         try:
-            prove_restorable(original, self._scratch, self._snapshot)
+            prove_restorable(original, env_of_its_own, self._snapshot)
         finally:
             original.close()
 
@@ -128,11 +148,11 @@ class SimulatorModel:
         vectors, observations = state["vector"].numpy().copy(), state["observation"].numpy().copy()
         ended, rewards = state["ended"].numpy().copy(), np.zeros(len(vectors), np.float32)
         actions = action.detach().numpy()
-        restore, capture, step = self._snapshot.restore, self._snapshot.capture, self._scratch.step
+        scratch = self.scratch
         for row in np.flatnonzero(~ended):
-            restore(self._target, vectors[row])
-            observations[row], rewards[row], ended[row], _, _ = step(actions[row])
-            vectors[row] = capture(self._target)
+            scratch.restore(vectors[row])
+            observations[row], rewards[row], ended[row], _, _ = scratch.step(actions[row])
+            vectors[row] = scratch.capture()
         after = self._make_state(vectors, torch.from_numpy(observations), ended)
         continuation = torch.from_numpy(~ended).float()
         nothing = torch.zeros(len(vectors))  # it knows for sure
@@ -150,15 +170,15 @@ class SimulatorModel:
         ended, given = state["ended"].numpy().copy(), actions.detach().numpy()
         num_rows, horizon = given.shape[:2]
         rewards, goes_on = np.zeros((horizon, num_rows), np.float32), np.ones((horizon, num_rows), np.float32)
-        step = self._scratch.step
+        scratch = self.scratch
         for row in np.flatnonzero(~ended):
-            self._snapshot.restore(self._target, vectors[row])
+            scratch.restore(vectors[row])
             for t, action in enumerate(given[row]):
-                observation, rewards[t, row], ended[row], _, _ = step(action)
+                observation, rewards[t, row], ended[row], _, _ = scratch.step(action)
                 if ended[row]:
                     goes_on[t:, row] = 0
                     break
-            observations[row], vectors[row] = observation, self._snapshot.capture(self._target)
+            observations[row], vectors[row] = observation, scratch.capture()
         goes_on[:, state["ended"].numpy()] = 0
         after = self._make_state(vectors, torch.from_numpy(observations), ended)
         sure = torch.zeros(horizon, num_rows) if with_uncertainty else None

@@ -18,7 +18,8 @@ from planners.draws import Randomness
 from planners.plan import ValueFn
 from planners.prefixes import imagine_shared
 
-_SEQUENCES_WORTH_COMPARING = 8
+SEQUENCES_WORTH_COMPARING = 8
+"""So many sequences of Discrete actions are compared, and steps that they share are taken once."""
 
 
 def imagine_returns(
@@ -99,7 +100,7 @@ def _imagine_all(
     model: WorldModel, state: ModelState, actions: Tensor, generator: torch.Generator | None, with_uncertainty: bool
 ) -> Imagination:
     """Imagines ``actions`` ``[B, N, H, *A]`` from ``state`` ``[B, ...]``, all ``B * N`` rows."""
-    many = actions.shape[1] >= _SEQUENCES_WORTH_COMPARING
+    many = actions.shape[1] >= SEQUENCES_WORTH_COMPARING
     if many and generator is None and isinstance(model.spec.action_space, spaces.Discrete):
         return imagine_shared(state, actions, lambda one, each: _imagine(model, one, each, None, with_uncertainty))
     repeated = repeat_state(state, actions.shape[1])

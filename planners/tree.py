@@ -84,6 +84,11 @@ class Tree(NamedTuple):
     rules: np.ndarray
 
 
+def leaf_depths(tree: Tree) -> np.ndarray:
+    """Returns the steps ``[B]`` int64 from the root to the parents of the leaves, held actions as one."""
+    return tree.nodes["depth"][np.arange(len(tree.roots)), tree.roots["leaf_parent"]].astype(np.int64)
+
+
 def empty_tree(
     rows: int, num_nodes: int, num_edges: int, config: MCTSConfig, has_chance: bool, max_visits: int
 ) -> Tree:

@@ -88,7 +88,7 @@ def test_rollouts_of_a_search_are_restored_once_and_counted_step_by_step(monkeyp
     step, imagine = SimulatorModel.step, SimulatorModel.imagine
     monkeypatch.setattr(SimulatorModel, "step", lambda *given: steps.append(1) or step(*given))
     monkeypatch.setattr(SimulatorModel, "imagine", lambda *given: lengths.append(given[2].shape) or imagine(*given))
-    config = MCTSConfig(num_simulations=10, num_rollouts=2, rollout_hold=1, horizon=6, horizon_from="leaf")
+    config = MCTSConfig(num_simulations=10, num_rollouts=2, rollout_hold=1, horizon=6, horizon_from="leaf", fused=False)
     found = mcts(model, model.encode(torch.tensor([[-0.5, 0.0]])), config, torch.Generator().manual_seed(0))
     assert (len(steps), lengths) == (10, [(2, 6)] * 11)
     assert found.statistics.model_calls == 10 + 11 * 6
