@@ -39,6 +39,21 @@ Kind = Literal["bandit", "target-bandit", "mdp", "reward-network"]
 """Of synthetic environments."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _WithPlanners:
+    """A command that knows planners by name, and their settings."""
+
+    random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
+    cem: CEMConfig = field(default_factory=CEMConfig)
+    icem: ICEMConfig = field(default_factory=ICEMConfig)
+    mppi: MPPIConfig = field(default_factory=MPPIConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    mcts: MCTSConfig = field(default_factory=MCTSConfig)
+
+    def planners(self) -> dict[str, PlannerConfig]:
+        return {name: getattr(self, name.replace("-", "_")) for name in PLANNERS}
+
+
 @dataclass(frozen=True)
 class Collect:
     """Record logs of a real environment, or import somebody else's."""
@@ -209,12 +224,13 @@ class Evolve:
 
 
 @dataclass(frozen=True)
-class Distil:
+class Distil(_WithPlanners):
     """Make a bandit, a synthetic MDP or a reward network that teaches what a policy does, without evolution."""
 
     policy: str
     """folder of the policy, the teacher: trained on the real environment, or in a world model of the log; or
-    optimal:NAME for the best there is on an environment of classic control; or a planner, with its defaults"""
+    optimal:NAME for the best there is on an environment of classic control; or a planner on a model:
+    random-shooting, cem, icem, mppi, gradient, mcts"""
     out: Path
     """folder to make"""
     model: Path | None = None
@@ -243,8 +259,8 @@ class Distil:
         from experiments.distil import distil_for, teacher_named
 
         told = distil_for(
-            teacher_named(self.policy, self.model), self.out, _chosen(self), self.logs, self.steps, self.distillation,
-            self.seed, self.overwrite,
+            teacher_named(self.policy, self.planners(), self.model), self.out, _chosen(self), self.logs, self.steps,
+            self.distillation, self.seed, self.overwrite, progress=True,
         )  # fmt: skip
         meaning = "of the values' variance is in its potential" if self.kind == "reward-network" else (
             "of new states are paid best for what the teacher does"
@@ -314,7 +330,7 @@ class Train(Generic[Settings]):
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(_WithPlanners):
     """Judge a policy or a planner on the real environment."""
 
     policy: str
@@ -329,12 +345,6 @@ class Evaluate:
     """fixes starts and random choices"""
     stochastic: bool = False
     """let a trained policy sample its actions"""
-    random_shooting: RandomShootingConfig = field(default_factory=RandomShootingConfig)
-    cem: CEMConfig = field(default_factory=CEMConfig)
-    icem: ICEMConfig = field(default_factory=ICEMConfig)
-    mppi: MPPIConfig = field(default_factory=MPPIConfig)
-    gradient: GradientConfig = field(default_factory=GradientConfig)
-    mcts: MCTSConfig = field(default_factory=MCTSConfig)
 
     @kept_compilations()
     def run(self) -> None:
@@ -342,8 +352,7 @@ class Evaluate:
         from envs.threads import torch_threads
         from experiments.policies import open_policy, planning_cost, where_to_act
 
-        planners: dict[str, PlannerConfig] = {name: getattr(self, name.replace("-", "_")) for name in PLANNERS}
-        policy = open_policy(self.policy, self.env, planners, self.model, self.stochastic)
+        policy = open_policy(self.policy, self.env, self.planners(), self.model, self.stochastic)
         with torch_threads(1):
             world = where_to_act(policy, self.env)
             found = evaluate(policy, world, self.episodes, self.seed, progress="evaluating")

@@ -6,14 +6,15 @@ With a log at hand not one further real step is taken. On classic control the te
 
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
+from tqdm import tqdm
 
 from agents.agent_policy import load_policy
 from envs.artifact import read_artifact_json, require_artifact_place
@@ -24,7 +25,7 @@ from envs.record import record
 from envs.spec import spec_of
 from experiments.model_card.policy_ranking import EpsilonPolicy
 from experiments.optimal_q import OptimalPolicy, optimal_q
-from planners.configs import PLANNERS
+from planners.configs import PlannerConfig
 from synthetic_envs.bandit import Bandit
 from synthetic_envs.configs import BanditConfig, DistillationConfig, SyntheticConfig
 from synthetic_envs.distillation import Distilled, distil_bandit, distil_mdp, distil_potential
@@ -35,7 +36,7 @@ from synthetic_envs.saving import save_synthetic
 from synthetic_envs.synthetic_env import SyntheticEnv, make_synthetic
 
 _OPTIMAL = "optimal:"
-_MOST_ROWS = 4096
+_MOST_ROWS = 1024
 _STRAYING = (0.0, 0.2, 0.5, 1.0)
 """Shares of random actions with which the teacher is recorded, so that agents learn what to do off its way, too."""
 _CUT_OFF = 0.3
@@ -50,11 +51,13 @@ class Teacher:
         policy: asked in single observations, each as the first of an episode.
         title: what it is called in the artifact's provenance.
         value_fn: values ``[N, K]`` of all actions for observations ``[N, O]``, where they are known.
+        progress: show a bar where it thinks for more than two seconds.
     """
 
     policy: Policy
     title: str
     value_fn: Callable[[np.ndarray], np.ndarray] | None = None
+    progress: bool = False
 
     def lesson_fn(self, observations: np.ndarray) -> Any:
         """Tells what to do, and for Discrete actions of known values how much it matters; a `LessonFn`."""
@@ -63,7 +66,8 @@ class Teacher:
             return lessons_from_values(jnp.asarray(self.value_fn(observations)))
         policy = self.policy
         parts = [observations[i : i + _MOST_ROWS] for i in range(0, len(observations), _MOST_ROWS)]
-        told = [policy.act(part, policy.initial_state(len(part), seed=0))[0] for part in parts]
+        asked = tqdm(parts, "asking the teacher", unit="part", disable=not self.progress, leave=False, delay=2)
+        told = [policy.act(part, policy.initial_state(len(part), seed=0))[0] for part in asked]
         return lessons_from_choices(space, np.concatenate(told))
 
 
@@ -74,25 +78,26 @@ def optimal_teacher(env_id: str) -> Teacher:
     return Teacher(OptimalPolicy(env_id), title, lambda observations: np.asarray(q.at(jnp.asarray(observations))))
 
 
-def teacher_named(name: str, model: Path | None = None) -> Teacher:
+def teacher_named(name: str, planners: Mapping[str, PlannerConfig] | None = None, model: Path | None = None) -> Teacher:
     """Returns the policy in the folder ``name``, the best there is for ``optimal:ENVIRONMENT``, or a planner.
 
     Args:
-        name: a folder, ``optimal:`` and an environment, or a key of `planners.configs.PLANNERS`.
+        name: a folder, ``optimal:`` and an environment, or a key of ``planners``.
+        planners: settings of the planners that can be named.
         model: folder of the world model that a planner plans on; for planners only.
 
     Raises:
         InputError: an unknown name, a planner without a model, or a model for a teacher that does not plan.
     """
+    planners = planners or {}
     if name.startswith(_OPTIMAL) and model is None:
         return optimal_teacher(name.removeprefix(_OPTIMAL))
     if model is None:
-        if name in PLANNERS:
+        if name in planners:
             raise InputError(f"expected the model that {name} is to plan on, got none")
         return Teacher(load_policy(Path(name)), name)
     from experiments.policies import open_policy  # torch is loaded only where it is needed
 
-    planners = {known: settings() for known, settings in PLANNERS.items()}
     planner = open_policy(name, read_artifact_json(model)["spec"]["env_id"], planners, model)
     return Teacher(planner, f"{name} on the model at {model}")
 
@@ -123,6 +128,7 @@ def distil_for(
     config: DistillationConfig | None = None,
     seed: int = 0,
     overwrite: bool = False,
+    progress: bool = False,
 ) -> Distillation:
     """Saves a synthetic environment that teaches what ``teacher`` does, as an artifact.
 
@@ -136,6 +142,7 @@ def distil_for(
         config: of the fits.
         seed: fixes everything.
         overwrite: replace what is at ``out``.
+        progress: show a bar while a slow teacher thinks.
 
     Raises:
         InputError: a log of another environment, spaces that the synthetic environment cannot serve, or ``out``
@@ -143,6 +150,7 @@ def distil_for(
     """
     require_artifact_place(out, overwrite)
     require(0 <= seed < 2**32, "a seed", f"from 0 to {2**32 - 1}", seed)
+    teacher = replace(teacher, progress=progress)
     started, cpu, config = time.perf_counter(), time.process_time(), config or DistillationConfig()
     # The spec of a recording tells no limit of its own; the environment's does.
     env = make_synthetic(spec_of(teacher.policy.spec.env_id), synthetic or BanditConfig())

@@ -14,6 +14,7 @@ from experiments.distil import Teacher, discounted_returns, distil_for, optimal_
 from experiments.suited_agents import inner_agent
 from experiments.train import train
 from experiments.worlds import open_world
+from planners.configs import MCTSConfig, RandomShootingConfig
 from synthetic_envs.configs import DistillationConfig, MDPConfig, RewardNetworkConfig
 from synthetic_envs.saving import load_synthetic
 from worldmodels.configs import EpisodeConfig
@@ -58,15 +59,18 @@ def test_the_best_there_is_teaches_how_much_every_action_matters(tmp_path):
         teacher_named("optimal:Hopper-v5")
 
 
+PLANNERS = {"random-shooting": RandomShootingConfig(num_sequences=50), "mcts": MCTSConfig()}
+
+
 def test_a_planner_on_a_world_model_teaches(shelf, tmp_path):
-    teacher = teacher_named("random-shooting", shelf / "model")
+    teacher = teacher_named("random-shooting", PLANNERS, shelf / "model")
     told = distil_for(teacher, tmp_path / "planned", logs=shelf / "log", config=replace(QUICK, num_contexts=200))
     assert told.agreement > 0.5
     assert load_artifact(tmp_path / "planned").provenance["teacher"].startswith("random-shooting on the model at")
     with pytest.raises(InputError, match=r"expected a planner .* with a model, got the policy 'optimal:CartPole-v1'"):
-        teacher_named("optimal:CartPole-v1", shelf / "model")
+        teacher_named("optimal:CartPole-v1", PLANNERS, shelf / "model")
     with pytest.raises(InputError, match="expected the model that mcts is to plan on, got none"):
-        teacher_named("mcts")
+        teacher_named("mcts", PLANNERS)
 
 
 def test_returns_are_discounted_to_the_end_of_their_episode():
