@@ -31,11 +31,11 @@ def _specialist(env_id: str) -> tuple[StageConfig, ...]:
 
 
 def _general(env_id: str) -> tuple[StageConfig, ...]:
-    """A specialist first, then two algorithms in rotation."""
+    """A specialist first, then two algorithms in rotation, with the same agents for all candidates of a generation."""
     agents = tuple(sampled_agent(name, env_id) for name in ("ppo", "td3" if has_box_actions(env_id) else "dqn"))
     search = EvolutionConfig(
-        num_generations=40, population_size=32, sigma=0.1, target=480.0 if env_id == _CARTPOLE else None, patience=4,
-        num_jobs=4,
+        num_generations=40, population_size=32, sigma=0.1, common_noise="all",
+        target=480.0 if env_id == _CARTPOLE else None, patience=4, num_jobs=4,
     )  # fmt: skip
     return (*_specialist(env_id), StageConfig(agents, search, FitnessConfig(num_episodes=8)))
 

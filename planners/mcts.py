@@ -188,10 +188,8 @@ def _fused(model: WorldModel, config: MCTSConfig, functions: LeafFunctions) -> F
 def _rolled_out_alone(model: SimulatorModel, config: MCTSConfig, functions: LeafFunctions) -> bool:
     """Whether model and settings allow rollouts without torch in between."""
     plain = not (config.reuse or config.stochastic_model or isinstance(model, MaskedModel))
-    discrete, few = (
-        isinstance(model.spec.action_space, spaces.Discrete),
-        config.num_rollouts < SEQUENCES_WORTH_COMPARING,
-    )
+    discrete = isinstance(model.spec.action_space, spaces.Discrete)
+    few = config.num_rollouts < SEQUENCES_WORTH_COMPARING
     return config.fused and plain and discrete and few and functions == LeafFunctions()
 
 

@@ -72,24 +72,26 @@ class SimulatedSteps:
         sequences, values = self._draw(left), self._values
         for row, (place, edge) in enumerate(tree.leaves.T.tolist()):
             at = node * self._rows + row
-            values[row, :3] = self._step(place, edge, at, self._config.horizon - depth[row])
-            if left[row] == 0:
-                values[row, 1] = 0.0
+            reward, discount = self._step(place, edge, at, self._config.horizon - depth[row])
+            value = 0.0
+            if left[row] == 0:  # here the search ends
+                discount = 0.0
             elif not self._ended[at]:
-                values[row, 2] = self._rollouts(at, sequences[row, :, : left[row]], is_there=True)
+                value = self._rollouts(at, sequences[row, :, : left[row]], is_there=True)
+            values[row, 0], values[row, 1], values[row, 2] = reward, discount, value
         return values
 
-    def _step(self, place: int, edge: int, to: int, steps: int) -> tuple[float, float, float]:
-        """Takes the action of an edge from node ``place`` to node ``to``; returns reward, discount, and 0."""
+    def _step(self, place: int, edge: int, to: int, steps: int) -> tuple[float, float]:
+        """Takes the action of an edge from node ``place`` to node ``to``; returns reward and discount."""
         scratch, config = self._scratch, self._config
         if self._ended[place]:
             self._vectors[to], self._ended[to] = self._vectors[place], True
-            return 0.0, 0.0, 0.0
+            return 0.0, 0.0
         scratch.restore(self._vectors[place])
         hold = config.hold if config.horizon_from == "leaf" else min(config.hold, steps)
         reward, discount, ended = self._follow([self._actions[edge]] * hold)
         self._vectors[to], self._ended[to] = scratch.capture(), ended
-        return reward, discount, 0.0
+        return reward, discount
 
     def _rollouts(self, place: int, sequences: np.ndarray, is_there: bool) -> float:
         """Returns the mean return of ``sequences`` ``[N, H]`` from node ``place``, where the environment may be."""
