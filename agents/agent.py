@@ -3,28 +3,30 @@
 An algorithm is an update on a `Rollout`; it does not know who collected it. `agents/training/compiled.py` steps
 functional environments inside one compiled function, `agents/training/hosted.py` steps any `VectorEnv`.
 
-Shape legend: ``B`` rows, ``...`` any batch axes, ``O`` and ``A`` the shapes of an observation and of an action.
+Shape legend: ``B`` rows, ``N`` rows of a minibatch, ``...`` any batch axes, ``O`` and ``A`` the shapes of an
+observation and of an action.
 """
 
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from gymnasium import spaces
 
-from agents.configs import AgentConfig
+from agents.configs import AgentConfig, ReplayConfig
+from agents.replay.ring import Transitions
 from agents.training.rollout import Rollout
 from envs.spec import EnvSpec
-
-if TYPE_CHECKING:
-    from agents.algorithms.off_policy import ReplayAlgorithm
 
 Params = dict[str, Any]
 """Weights of networks, as nested dicts."""
 
 Learner = Any
 """What an update changes: a NamedTuple of arrays; its attribute ``params`` is what the policy acts with."""
+
+Brain = Any
+"""What a gradient step changes: a NamedTuple of arrays whose field ``params`` holds the weights of the policy."""
 
 Memory = Any
 """What a policy carries from step to step of an episode: a pytree of ``[B, ...]`` arrays, ``()`` where it has none."""
@@ -55,6 +57,37 @@ class PolicyNetworks(Hashable, Protocol):
         ...
 
 
+class ReplayAlgorithm(NamedTuple):
+    """An algorithm that learns from single transitions, as pure functions.
+
+    Attributes:
+        config: the settings.
+        networks: of the policy, which see normalised observations.
+        hyper: the numeric settings as float32 scalars; its field ``replay`` is an
+            `agents.algorithms.off_policy.ReplayHyper`.
+        observation: an example ``[*O]``; only its shape and dtype matter.
+        action: an example ``[*A]``, as the policy gives it.
+        init_brain: ``key -> brain``.
+        explore: ``(brain, observation [B, *O], key, num_added, hyper) -> action [B, *A]``; ``num_added`` transitions
+            have been collected.
+        gradient_step: ``(brain, transitions [N, ...], weight [N], key, hyper) -> (brain, error [N], metrics)``; the
+            weight is each row's share in the loss, the error what priorities are made of.
+        metrics: names of the metrics, all scalars.
+    """
+
+    config: ReplayConfig
+    networks: PolicyNetworks
+    hyper: Any
+    observation: jax.Array
+    action: jax.Array
+    init_brain: Callable[[jax.Array], Brain]
+    explore: Callable[[Brain, jax.Array, jax.Array, jax.Array, Any], jax.Array]
+    gradient_step: Callable[
+        [Brain, Transitions, jax.Array, jax.Array, Any], tuple[Brain, jax.Array, dict[str, jax.Array]]
+    ]
+    metrics: tuple[str, ...]
+
+
 class Agent(NamedTuple):
     """An algorithm with its settings, for one pair of spaces, as pure functions.
 
@@ -75,7 +108,7 @@ class Agent(NamedTuple):
     init: Callable[[jax.Array], Learner]
     act: Callable[[Learner, jax.Array, Memory, jax.Array, Any], tuple[jax.Array, Memory]]
     update: Callable[[Learner, Rollout, jax.Array, Any], tuple[Learner, dict[str, jax.Array]]]
-    single_steps: "ReplayAlgorithm | None" = None
+    single_steps: ReplayAlgorithm | None = None
 
 
 def fresh_where(started: jax.Array, memory: Memory, networks: PolicyNetworks) -> Memory:

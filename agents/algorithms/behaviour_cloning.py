@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 from gymnasium import spaces
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import adam_step, init_adam
 from agents.algorithms.imitation import imitation_loss
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import BCConfig
 from agents.networks.actor_critic import ActorCritic
 from agents.networks.fitting import action_size, observation_size

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import adam_step, follow, init_adam
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import CQLConfig
 from agents.equations.q_learning import at_action, double_q_target
 from agents.networks.fitting import num_actions, observation_size

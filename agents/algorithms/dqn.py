@@ -22,11 +22,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import Adam, adam_step, follow, init_adam
 from agents.algorithms.exploration import ExplorationHyper, epsilon_at
 from agents.algorithms.held_noise import held_key, init_noise_seed
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import DQNConfig
 from agents.equations.distributional import categorical_projection, cross_entropy, quantile_huber_loss
 from agents.equations.q_learning import at_action, huber

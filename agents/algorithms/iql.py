@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import adam_step, follow, init_adam
 from agents.algorithms.imitation import imitation_loss
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import IQLConfig
 from agents.equations.weighted_regression import advantage_weights, expectile_loss
 from agents.networks.implicit_q import IQLNetworks, make_iql_networks

@@ -7,13 +7,12 @@ Shape legend: ``T`` time, ``B`` environments, ``N`` rows of a minibatch, ``C`` c
 summed in a transition, ``O`` and ``A`` the shapes of an observation and of an action.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Memory, Params, PolicyNetworks
+from agents.agent import Agent, Brain, Memory, Params, ReplayAlgorithm
 from agents.configs import ReplayConfig
 from agents.networks.normalised import policy_of
 from agents.replay import priorities as by_error
@@ -22,9 +21,6 @@ from agents.replay.priorities import Priorities
 from agents.replay.ring import Replay, Transitions, add, draw, empty_replay, take
 from agents.training.normalisation import Normaliser, init_normaliser
 from agents.training.rollout import Rollout
-
-Brain = Any
-"""What a gradient step changes: a NamedTuple of arrays whose field ``params`` holds the weights of the policy."""
 
 
 class ReplayHyper(NamedTuple):
@@ -37,36 +33,6 @@ class ReplayHyper(NamedTuple):
     @staticmethod
     def of(config: ReplayConfig) -> "ReplayHyper":
         return ReplayHyper(*(jnp.float32(getattr(config, name)) for name in ReplayHyper._fields))
-
-
-class ReplayAlgorithm(NamedTuple):
-    """An algorithm that learns from single transitions, as pure functions.
-
-    Attributes:
-        config: the settings.
-        networks: of the policy, which see normalised observations.
-        hyper: the numeric settings as float32 scalars; its field ``replay`` is a `ReplayHyper`.
-        observation: an example ``[*O]``; only its shape and dtype matter.
-        action: an example ``[*A]``, as the policy gives it.
-        init_brain: ``key -> brain``.
-        explore: ``(brain, observation [B, *O], key, num_added, hyper) -> action [B, *A]``; ``num_added`` transitions
-            have been collected.
-        gradient_step: ``(brain, transitions [N, ...], weight [N], key, hyper) -> (brain, error [N], metrics)``; the
-            weight is each row's share in the loss, the error what priorities are made of.
-        metrics: names of the metrics, all scalars.
-    """
-
-    config: ReplayConfig
-    networks: PolicyNetworks
-    hyper: Any
-    observation: jax.Array
-    action: jax.Array
-    init_brain: Callable[[jax.Array], Brain]
-    explore: Callable[[Brain, jax.Array, jax.Array, jax.Array, Any], jax.Array]
-    gradient_step: Callable[
-        [Brain, Transitions, jax.Array, jax.Array, Any], tuple[Brain, jax.Array, dict[str, jax.Array]]
-    ]
-    metrics: tuple[str, ...]
 
 
 class Learner(NamedTuple):

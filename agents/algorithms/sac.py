@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import adam_step, follow, init_adam
 from agents.algorithms.held_noise import held_key, init_noise_seed
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import SACConfig
 from agents.networks.soft_actor_critic import SACNetworks, make_sac_networks
 from agents.replay.ring import Transitions

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from agents.agent import Agent, Params
+from agents.agent import Agent, Params, ReplayAlgorithm
 from agents.algorithms.adam import adam_step, follow, init_adam
 from agents.algorithms.held_noise import held_key, init_noise_seed
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, replay_agent
+from agents.algorithms.off_policy import ReplayHyper, replay_agent
 from agents.configs import TD3Config
 from agents.networks.deterministic import DeterministicNetworks, make_deterministic_networks
 from agents.replay.ring import Transitions

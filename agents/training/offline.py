@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from agents.agent import Agent, Learner, Params, PolicyNetworks
-from agents.algorithms.off_policy import Brain, ReplayAlgorithm, init_learner, seen_by_networks
+from agents.agent import Agent, Brain, Learner, Params, PolicyNetworks, ReplayAlgorithm
+from agents.algorithms.off_policy import init_learner, seen_by_networks
 from agents.algorithms.ppo import Learner as OnPolicyLearner
 from agents.configs import AgentConfig, ReplayConfig
 from agents.replay import priorities as by_error

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from agents.algorithms.off_policy import ReplayAlgorithm, ReplayHyper, importance_exponent, replay_agent
+from agents.agent import ReplayAlgorithm
+from agents.algorithms.off_policy import ReplayHyper, importance_exponent, replay_agent
 from agents.configs import DQNConfig
 from agents.networks.q_networks import QNetworks
 from agents.training.rollout import Rollout
