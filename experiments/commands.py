@@ -355,7 +355,8 @@ class Evaluate(_WithPlanners):
         policy = open_policy(self.policy, self.env, self.planners(), self.model, self.stochastic)
         with torch_threads(1):
             world = where_to_act(policy, self.env)
-            found = evaluate(policy, world, self.episodes, self.seed, progress="evaluating")
+            alone = not isinstance(world, str)  # environments that are watched may look the same in different states
+            found = evaluate(policy, world, self.episodes, self.seed, 1 if alone else 128, progress="evaluating")
         print(f"{self.policy} on {self.env}, {self.episodes} episodes: mean return {found.returns.mean():.1f}, "
               f"standard deviation {found.returns.std():.1f}, worst {found.returns.min():.1f}")  # fmt: skip
         if (cost := planning_cost(policy)) is not None:

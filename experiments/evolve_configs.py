@@ -5,7 +5,7 @@ from typing import Literal
 
 from agents.configs import AgentConfig, PPOConfig
 from envs.errors import require
-from synthetic_envs.configs import BanditConfig, EvolutionConfig, SyntheticConfig
+from synthetic_envs.configs import BanditConfig, EvolutionConfig, SyntheticConfig, require_rotation
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         require(len(self.agents) > 0, "the agents of a stage", "to be at least one", "none")
+        require_rotation(self.search, len(self.agents))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ Shape legend: ``B`` rows, ``N`` sequences a row, ``H`` horizon, ``K`` blocks of 
 import torch
 from torch import Tensor
 
-from envs.world_model import ModelState, WorldModel, num_rows
+from envs.world_model import ModelState, WorldModel
 from planners.action_spaces import require_served
 from planners.cem_families import FamilySettings, make_family
 from planners.configs import CEMConfig
 from planners.draws import Randomness
+from planners.model_faces import require_plannable
 from planners.plan import Plan, ValueFn
 from planners.scoring import make_scorer
 from planners.trajectory import block_means, hold_actions, num_blocks, shift
@@ -50,7 +51,7 @@ def cem(
     score = make_scorer(model, state, config, generator, value_fn)
     blocks = num_blocks(config.horizon, config.hold)
     start = None if warm_start is None else block_means(warm_start, config.hold)
-    parameters = family.initial(num_rows(state), blocks, start)
+    parameters = family.initial(require_plannable(model, state), blocks, start)
     for _ in range(config.iterations):
         samples = family.draw(parameters, config.num_sequences, generator)
         scores = score(hold_actions(family.to_actions(samples), config.hold, config.horizon))

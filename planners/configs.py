@@ -155,7 +155,7 @@ class MCTSConfig:
     normalise: Literal["tree", "siblings"] = "tree"
     """Values are scaled to [0, 1] between the extremes of the whole tree, or of a node and its visited children."""
     resolution: float = 1e-5
-    """Values closer than this, relative to their size, are equal, at least 0: rounding is no advantage."""
+    """Values closer than this, relative to their size, are not spread any further when they are scaled, at least 0."""
     random_ties: bool = True
     """Among equally good actions each root prefers one by lot; without this, the first."""
     dirichlet_fraction: float = 0.0

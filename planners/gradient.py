@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from envs.errors import InputError
-from envs.world_model import ModelState, WorldModel, num_rows
+from envs.world_model import ModelState, WorldModel
 from planners.action_spaces import box_bounds, draw_actions, require_served
 from planners.configs import GradientConfig
 from planners.draws import Randomness
+from planners.model_faces import require_plannable
 from planners.plan import Plan, ValueFn
 from planners.scoring import Scorer, make_scorer
 from planners.trajectory import block_means, hold_actions, num_blocks, shift
@@ -43,7 +44,7 @@ def gradient(
         InputError: the action space is no bounded Box, or the model lets no gradient through.
     """
     require_served(model.spec, "gradient")
-    shape = (num_rows(state), config.num_sequences, num_blocks(config.horizon, config.hold))
+    shape = (require_plannable(model, state), config.num_sequences, num_blocks(config.horizon, config.hold))
     blocks = draw_actions(model.spec, shape, model.device, generator)
     if warm_start is not None:
         blocks[:, 0] = block_means(warm_start, config.hold)

@@ -14,12 +14,13 @@ Shape legend: ``B`` rows, ``N`` sequences a row, ``E`` kept elites, ``H`` horizo
 import torch
 from torch import Tensor
 
-from envs.world_model import ModelState, WorldModel, num_rows
+from envs.world_model import ModelState, WorldModel
 from planners.action_spaces import require_served
 from planners.cem import best_weights
 from planners.cem_families import Family, FamilySettings, Parameters, make_family
 from planners.configs import ICEMConfig
 from planners.draws import Randomness
+from planners.model_faces import require_plannable
 from planners.plan import Plan, ValueFn
 from planners.scoring import make_scorer
 from planners.trajectory import block_means, hold_actions, num_blocks, shift
@@ -56,7 +57,7 @@ def icem(
     score = make_scorer(model, state, config, generator, value_fn)
     num_elites = max(1, round(config.elite_fraction * config.num_sequences))
     num_kept = round(config.kept_fraction * num_elites)
-    parameters, kept = _start(family, num_rows(state), config, warm_start)
+    parameters, kept = _start(family, require_plannable(model, state), config, warm_start)
     for iteration in range(config.iterations):
         drawn = family.draw(parameters, _population(config, num_elites, iteration), generator)
         candidates = [drawn] if kept is None else [drawn, kept]

@@ -73,7 +73,8 @@ def make_evaluation(
 def _own(evaluate_fn: EvaluateFn, mask: MaskedModel | None) -> Evaluation:
     def evaluate(state: ModelState, depth: np.ndarray) -> Evaluated:
         logits, value = evaluate_fn(state)
-        return Evaluated(_masked(to_numpy(logits), state, mask), to_numpy(value), np.zeros(len(depth), bool))
+        known = _any_allowed(to_numpy(logits))
+        return Evaluated(_masked(known, state, mask), to_numpy(value), np.zeros(len(depth), bool))
 
     return evaluate
 
@@ -148,7 +149,14 @@ def _masked_rollouts(
 
 
 def _masked(logits: np.ndarray, state: ModelState, mask: MaskedModel | None) -> np.ndarray:
-    return logits if mask is None else np.where(mask.valid_actions(state).cpu().numpy(), logits, -math.inf)
+    if mask is None:
+        return logits
+    return _any_allowed(np.where(mask.valid_actions(state).cpu().numpy(), logits, -math.inf))
+
+
+def _any_allowed(logits: np.ndarray) -> np.ndarray:
+    """Returns logits with all actions alike where none was allowed, as at an end."""
+    return np.where((logits == -math.inf).all(axis=1, keepdims=True), 0.0, logits)
 
 
 def to_numpy(values: Tensor) -> np.ndarray:

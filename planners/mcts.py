@@ -22,7 +22,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from envs.errors import InputError
+from envs.errors import InputError, require
 from envs.world_model import ModelState, WorldModel
 from planners.action_spaces import require_served
 from planners.configs import MCTSConfig
@@ -112,6 +112,8 @@ def mcts(
     plant(tree.edges, tree.nodes, root.logits, root.value)
     carried = np.zeros(rows, np.int64)
     if config.reuse and warm_start is not None and isinstance(expansion, Steps):
+        require(warm_start["nodes"].shape[1] <= room, "a warm start", f"of at most {room} nodes, which num_simulations "
+                "allows", f"one of {warm_start['nodes'].shape[1]}")  # fmt: skip
         carried = take_up(warm_start, state, config.reuse_tolerance, tree, expansion.buffers())
     begin(
         *tree, _first_actions(rows, actions, config, generator), _noise(noise, rows, actions, config, generator),
@@ -158,7 +160,7 @@ def _expansion(
     fused = _fused(model, config, functions)
     if fused is not None:
         return FusedSteps(fused, counted, state, config.discount, num_nodes)
-    if isinstance(model, SimulatorModel) and _rolled_out_alone(model, config, functions):
+    if type(model) is SimulatorModel and _rolled_out_alone(model, config, functions):
         return SimulatedSteps(model, counted, state, config, generator, num_nodes)
     if isinstance(model, _NETWORKS) and functions.evaluate is None:
         network = model if isinstance(model, LatentNetwork) else model.network
@@ -177,17 +179,21 @@ def _expansion(
 
 
 def _fused(model: WorldModel, config: MCTSConfig, functions: LeafFunctions) -> FusedNetwork | None:
-    """Returns the network to search on without detours, where model and settings allow that."""
-    if not config.fused or config.reuse or config.hold > 1 or functions != LeafFunctions():
+    """Returns the network to search on without detours, where model and settings allow that.
+
+    A subclass may forbid actions, know chances, or step in its own way, of which these detours consist.
+    """
+    drawn = config.stochastic_model and config.num_outcomes > 1
+    if not config.fused or config.reuse or config.hold > 1 or drawn or functions != LeafFunctions():
         return None
-    if isinstance(model, LatentNetwork) and FusedNetwork.fits(model):
+    if type(model) is LatentNetwork and FusedNetwork.fits(model):
         return FusedNetwork(model)
     return model if isinstance(model, FusedNetwork) else None
 
 
 def _rolled_out_alone(model: SimulatorModel, config: MCTSConfig, functions: LeafFunctions) -> bool:
     """Whether model and settings allow rollouts without torch in between."""
-    plain = not (config.reuse or config.stochastic_model or isinstance(model, MaskedModel))
+    plain = not (config.reuse or config.stochastic_model)
     discrete = isinstance(model.spec.action_space, spaces.Discrete)
     few = config.num_rollouts < SEQUENCES_WORTH_COMPARING
     return config.fused and plain and discrete and few and functions == LeafFunctions()

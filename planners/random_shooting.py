@@ -12,10 +12,11 @@ from gymnasium import spaces
 from torch import Tensor
 
 from envs.spec import EnvSpec
-from envs.world_model import ModelState, WorldModel, num_rows
+from envs.world_model import ModelState, WorldModel
 from planners.action_spaces import draw_actions, num_actions, require_served
 from planners.configs import RandomShootingConfig
 from planners.draws import Randomness, uniform
+from planners.model_faces import require_plannable
 from planners.plan import Plan, ValueFn
 from planners.scoring import make_scorer
 from planners.trajectory import draw_sequences, shift
@@ -44,7 +45,7 @@ def random_shooting(
         InputError: the action space is neither Discrete nor a bounded Box.
     """
     require_served(model.spec, "random-shooting")
-    rows = num_rows(state)
+    rows = require_plannable(model, state)
     sizes = (rows, config.num_sequences, config.horizon)
     actions, drawn = draw_sequences(model.spec, sizes, config.hold, model.device, generator)
     if drawn and warm_start is not None:

@@ -136,7 +136,9 @@ def conclude(edges, nodes, roots, bonus, scaled, rules, last, visits, values, po
             _complete(edges, nodes, row, 0, rules[0], scaled, 0)
         _write_policy(edges, row, scaled, gumbel, most, policy)
         best_score = -np.inf
-        index[row] = roots[row].first
+        index[row] = _first_allowed(edges, row, roots[row].first, visits.shape[1])
+        if most < 0:  # every step diverges
+            policy[row, index[row]] = 1.0
         for turn in range(visits.shape[1]):
             action = (roots[row].first + turn) % visits.shape[1]
             edge = edges[row, 0, action]
@@ -145,6 +147,16 @@ def conclude(edges, nodes, roots, bonus, scaled, rules, last, visits, values, po
             if edge.prior != MASKED and candidate and score > best_score:
                 index[row], best_score = action, score
         _measure(nodes, row, last, counts, depths, means)
+
+
+@inlined
+def _first_allowed(edges, row, first, width):
+    """The first action of the root, from ``first`` on, that is not forbidden; its step may diverge."""
+    for turn in range(width):
+        action = (first + turn) % width
+        if edges[row, 0, action].prior != MASKED or edges[row, 0, action].child != NOT_ADDED:
+            return action
+    return first
 
 
 @inlined
@@ -301,7 +313,7 @@ def _select(edges, nodes, roots, leaves, active, growth, inverse, considered, bo
             else:
                 action = _by_improved_policy(edges, nodes, inverse, scratch, rule, row, node)
             if action < 0:
-                action = _any_added(edges, row, node)
+                action = _dead_end(edges, nodes, row, node)
             child = edges[row, node, action].child
             goes_on = child != NOT_ADDED and nodes[row, child].discount != 0.0
             root.leaf_action, root.leaf = action, child
@@ -348,8 +360,14 @@ def _likeliest(edges, row, node):
 
 
 @inlined
-def _any_added(edges, row, node):
-    """Where every allowed action diverges: one of those, so that the simulation counts nowhere."""
+def _dead_end(edges, nodes, row, node):
+    """Where every allowed action diverges: one of those, so that the simulation counts nowhere.
+
+    Nor does the step to here count any more, which is never taken again.
+    """
+    if node != 0:
+        edge = edges[row, nodes[row, node].parent, nodes[row, node].action]
+        edge.prior, edge.visits = MASKED, 0
     for action in range(edges.shape[2]):
         if edges[row, node, action].child != NOT_ADDED:
             return action

@@ -171,3 +171,12 @@ class EvolutionConfig:
         require(self.antithetic or self.common_noise != "pairs", "common_noise by pairs", "antithetic sampling", "none")
         most = size + self.num_checks
         require(self.num_jobs <= most, "the evolution's num_jobs", f"of at most {most}, its members", self.num_jobs)
+
+
+def require_rotation(config: EvolutionConfig, num_agents: int) -> None:
+    """Raises `InputError` where agents take turns, and some would never have theirs, or none to meet the target in."""
+    if config.agents == "together":
+        return
+    turns = f"of at least {num_agents}, one generation for each agent in rotation"
+    for name in ("num_generations",) if config.target is None else ("num_generations", "patience"):
+        require(getattr(config, name) >= num_agents, name, turns, getattr(config, name))

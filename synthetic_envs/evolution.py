@@ -21,7 +21,7 @@ import numpy as np
 
 from envs.errors import InputError
 from envs.functional import Params
-from synthetic_envs.configs import EvolutionConfig
+from synthetic_envs.configs import EvolutionConfig, require_rotation
 from synthetic_envs.executor import EvaluateFn, Executor, InProcess, Job
 from synthetic_envs.shaping import centred_ranks, tells_apart
 from synthetic_envs.strategies import Strategy, StrategyState, make_strategy
@@ -132,13 +132,11 @@ def evolve(
         enough in a row.
 
     Raises:
-        InputError: a generation's fitness tells nothing apart, and ``config`` says to stop then; the patience is too
-            short for agents in rotation to have met the target.
+        InputError: a generation's fitness tells nothing apart, and ``config`` says to stop then; see also
+            `synthetic_envs.configs.require_rotation`.
     """
     num_agents = len(problem.member_fns)
-    if config.target is not None and config.agents == "rotate" and config.patience < num_agents:
-        raise InputError(f"expected a patience of at least {num_agents}, one generation for each agent in rotation, "
-                         f"got {config.patience}")  # fmt: skip
+    require_rotation(config, num_agents)
     executor = executor or InProcess(make_evaluate(problem, config, seed))
     tell = jax.jit(_make_tell(make_strategy(config, problem.start), config, seed))
     state = start_evolution(problem, config, seed) if state is None else state

@@ -29,7 +29,15 @@ def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
         "collect": ["--steps", "1000"],
         "fit": ["--fit.num-updates", "100"],
         "train": ["--agent.total-steps", "2048", "--gradient-steps", "200"],
-        "evolve": ["--search.num-generations", "1", "--search.population-size", "4", "--no-report"],
+        "evolve": [
+            "--preset",
+            "specialist",
+            "--search.num-generations",
+            "1",
+            "--search.population-size",
+            "4",
+            "--no-report",
+        ],  # fmt: skip
         "report": ["--steps", "500", "--factor", "1", "--num-agents", "2"],
         "evaluate": ["--episodes", "1"],
         "offline": ["--seeds", "1", "--episodes", "1", "--fit.num-updates", "100", "--ppo.total-steps", "4096"],

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -542,6 +543,31 @@ def test_what_was_collected_can_be_inspected(capsys, tmp_path):
     assert json.loads(said(capsys, "inspect", tmp_path / "log", "--format", "json"))["steps"] == 300
     told = said(capsys, "collect", "--steps", 5, "--seed", 1, "--out", tmp_path / "log", "--overwrite")
     assert told.startswith("5 steps in 1 episodes")
+
+
+class Clock(gymnasium.Env):
+    """Pays for button 1 in every second step only; always starts alike, and shows nothing of the time."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    time = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.time = 0
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.time += 1
+        paid = float(action) if self.time % 2 else -float(action)
+        return np.zeros(1, np.float32), paid, self.time == 6, False, {}
+
+
+def test_episodes_that_start_alike_are_planned_one_at_a_time(capsys):
+    gymnasium.register("Clock-v0", Clock)
+    plan = ["--random-shooting.horizon", 2, "--random-shooting.hold", 1]
+    told = said(capsys, "evaluate", "--policy", "random-shooting", "--env", "Clock-v0", "--episodes", 3, *plan)
+    assert "3 episodes: mean return 3.0" in told
 
 
 def test_policies_are_evaluated(capsys, shelf):

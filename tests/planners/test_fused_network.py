@@ -10,6 +10,7 @@ from gymnasium import spaces
 
 from envs.errors import InputError
 from envs.spec import EnvSpec
+from envs.world_model import ModelState
 from planners.configs import MCTSConfig
 from planners.fused_network import FusedNetwork
 from planners.latent_network import LatentNetwork
@@ -88,6 +89,22 @@ def test_searches_equal_eager_ones(shape: dict[str, Any], select: Any, rows: int
     mcts(results_model, {"latent": -state["latent"]}, config)
     twice = mcts(results_model, state, config, torch.Generator().manual_seed(3))
     assert torch.equal(again.visits, twice.visits)
+
+
+class Masked(LatentNetwork):
+    """Never allows the first action."""
+
+    def valid_actions(self, state: ModelState) -> torch.Tensor:
+        return torch.tensor([[False, True, True]]).expand(len(state["latent"]), -1)
+
+
+def test_what_a_subclass_forbids_is_never_done() -> None:
+    torch.manual_seed(0)
+    network = Masked(SPEC)
+    state = {"latent": network.encode(torch.randn(6, 5))["latent"].detach()}
+    found = mcts(network, state, MCTSConfig(num_simulations=30), torch.Generator().manual_seed(0))
+    assert found.visits[:, 0].eq(0).all()
+    assert found.action.gt(2).all()
 
 
 def test_a_change_of_weights_counts_unless_fused_before() -> None:

@@ -179,6 +179,44 @@ def test_a_diverging_step_is_never_taken_again(make_table, bad: float) -> None:
         assert found.value.isfinite().all()
 
 
+@pytest.mark.parametrize("select", ["puct", "uct", "gumbel"])
+def test_a_place_where_all_diverges_takes_no_more_simulations_than_it_has_actions(make_table, select: str) -> None:
+    """Action 0 leads to a cell of the highest value, but both of its actions diverge."""
+    nan = math.nan
+    model = make_table(
+        np.array([[1, 2], [1, 1], [2, 2]]), np.array([[0.0, 0.0], [nan, nan], [0.5, 0.5]]), np.full((3, 2), 0.9)
+    )
+    values = torch.tensor([0.0, 1.0, 0.5])
+    config = MCTSConfig(num_simulations=50, select=select)  # type: ignore[arg-type]
+    found = mcts(
+        model, {"cell": torch.tensor([0])}, config, _seeded(), lambda s: (torch.zeros(1, 2), values[s["cell"]])
+    )
+    assert found.action.item() == 1
+    assert found.visits[0, 0] == 0
+    assert found.visits[0, 1] >= 40
+
+
+@pytest.mark.parametrize("select", ["puct", "uct", "gumbel"])
+def test_where_no_action_is_allowed_all_are(make_table, select: str) -> None:
+    model = make_table(np.zeros((1, 3), int), np.array([[0.0, 1.0, 2.0]]), np.full((1, 3), 0.9))
+    config = MCTSConfig(num_simulations=30, select=select)  # type: ignore[arg-type]
+    nothing = torch.full((1, 3), -math.inf)
+    found = mcts(model, {"cell": torch.tensor([0])}, config, _seeded(), lambda s: (nothing, torch.zeros(1)))
+    assert found.action.item() == 2
+    assert found.policy.isfinite().all()
+    assert found.visits[0].min() > 0
+
+
+@pytest.mark.parametrize("select", ["puct", "gumbel"])
+def test_what_is_forbidden_is_not_done_even_where_all_else_diverges(make_table, select: str) -> None:
+    model = make_table(np.zeros((1, 3), int), np.full((1, 3), math.nan), np.full((1, 3), 0.9))
+    config = MCTSConfig(num_simulations=10, select=select, random_ties=False)  # type: ignore[arg-type]
+    forbidden = torch.tensor([[True, False, False]])
+    found = mcts(model, {"cell": torch.tensor([0])}, config, _seeded(), invalid_actions=forbidden)
+    assert found.action.item() == 1
+    assert found.policy.tolist() == [[0.0, 1.0, 0.0]]
+
+
 def test_a_diverging_evaluation_gives_finite_statistics(make_table) -> None:
     model = make_table(np.zeros((1, 2), int), np.ones((1, 2)), np.ones((1, 2)))
     nan = torch.full((1, 2), math.nan)

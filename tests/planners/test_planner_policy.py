@@ -1,15 +1,18 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 
 from envs.errors import InputError
 from envs.evaluate import evaluate
 from envs.policy import join_rows, select_rows
 from planners.configs import (
+    PLANNERS,
     CEMConfig,
     GradientConfig,
     ICEMConfig,
@@ -25,6 +28,25 @@ SEARCH = MCTSConfig(num_simulations=6, hold=5, horizon=12, num_rollouts=2, rollo
 CROSS_ENTROPY = CEMConfig(num_sequences=16, iterations=2, elite_fraction=0.25, horizon=10)
 COLORED = ICEMConfig(num_sequences=32, iterations=2, horizon=12)
 PATH_INTEGRAL = MPPIConfig(num_sequences=32, iterations=2, horizon=12, noise_exponent=2.0)
+
+
+@pytest.mark.parametrize("config", [settings() for settings in PLANNERS.values()], ids=PLANNERS)
+@pytest.mark.parametrize(
+    "state", [{}, {"x": [[0.0, 0.0]]}, torch.zeros(1, 2), {"x": torch.zeros(1, 2), "y": torch.zeros(2)}]
+)
+def test_a_state_that_cannot_be_copied_is_refused(make_integrator, config: PlannerConfig, state: Any) -> None:
+    with pytest.raises(InputError, match="expected a state of the model of LQR-v0 that can be copied"):
+        make_planner(config)(make_integrator(), state, None, None)
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_an_action_space_that_nobody_serves_is_refused(make_integrator, name: str) -> None:
+    model = make_integrator()
+    model.spec = replace(model.spec, action_space=spaces.MultiDiscrete([2, 2]))
+    with pytest.raises(
+        InputError, match=f"{name} expects a .* action space, LQR-v0 has MultiDiscrete.*no planner serves"
+    ):
+        make_planner(PLANNERS[name]())(model, {"x": torch.zeros(1, 2)}, None, None)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -78,6 +79,13 @@ def test_a_row_whose_state_is_another_starts_anew(random_table: Any) -> None:
     assert (second.statistics.carried_nodes[odd] == 0).all()
     assert torch.equal(second.visits[odd], fresh.visits[odd])
     assert (second.statistics.carried_nodes[~odd] > 0).any()
+
+
+def test_a_tree_of_a_larger_search_is_refused(random_table: Any) -> None:
+    model, evaluate_fn, state = random_table(3), by_table(12, 3), {"cell": torch.arange(12)}
+    large = mcts(model, state, replace(CONFIG, num_simulations=60), None, evaluate_fn)
+    with pytest.raises(InputError, match=r"a warm start of at most 10 nodes, which num_simulations allows, got .* 60"):
+        mcts(model, state, replace(CONFIG, num_simulations=10), None, evaluate_fn, warm_start=large.warm_start)
 
 
 def test_only_so_many_nodes_are_kept_however_long_the_episode(make_table: Any) -> None:

@@ -179,10 +179,12 @@ def test_training_is_compiled_once():
     assert len(traces) == 1
 
 
-def test_patience_must_let_every_agent_in_rotation_meet_the_target():
+def test_every_agent_in_rotation_must_have_its_turn_and_time_to_meet_the_target():
     problem, config = Problem(START, (closeness,) * 3), replace(SMALL, target=0.0, patience=2)
-    with pytest.raises(InputError, match="a patience of at least 3, one generation for each agent in rotation, got 2"):
+    with pytest.raises(InputError, match="patience of at least 3, one generation for each agent in rotation, got 2"):
         next(evolve(problem, config, 0))
+    with pytest.raises(InputError, match=r"num_generations of at least 3, one generation for each agent .*, got 2"):
+        next(evolve(problem, replace(SMALL, num_generations=2), 0))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ from envs.world_model import (
     repeat_state,
     where_state,
 )
+from planners.configs import PLANNERS
+from planners.planner_policy import make_planner
 from worldmodels.configs import (
     CategoricalConfig,
     EnsembleConfig,
@@ -362,6 +364,19 @@ def test_other_spaces_are_refused_by_name(name: str, tmp_path: Path) -> None:
             writer.add(Episode(places, actions, np.zeros(1, np.float32), False, True))
     with pytest.raises(InputError, match="Toy-v0 has"):
         fit_model(open_log(tmp_path / "log"), case.config, FIT, progress=None)
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_every_planner_that_serves_its_actions_plans_on_it(fitted: Fitted, name: str) -> None:
+    small = {"num_simulations": 5} if name == "mcts" else {"num_sequences": 12, "horizon": 4}
+    planner, space = make_planner(PLANNERS[name](**small)), fitted.case.actions
+    state, _ = fitted.rows(3)
+    if name == "gradient" and not isinstance(space, spaces.Box):
+        with pytest.raises(InputError, match="gradient expects a bounded Box action space"):
+            planner(fitted.model, state, seeded(), None)
+        return
+    plan = planner(fitted.model, state, seeded(), None)
+    assert all(space.contains(action) for action in plan.action.numpy().astype(space.dtype))
 
 
 def test_sequences_are_imagined_as_step_by_step(fitted: Fitted) -> None:
