@@ -25,19 +25,12 @@ def commands(document: Path) -> list[list[str]]:
 def test_the_readme_runs_as_written(tmp_path, monkeypatch, capsys):
     """The commands first, in their order, since the Python examples use what they made."""
     monkeypatch.chdir(tmp_path)
+    one_generation = ["--search.num-generations", "1", "--search.population-size", "4"]
     smaller = {
         "collect": ["--steps", "1000"],
         "fit": ["--fit.num-updates", "100"],
         "train": ["--agent.total-steps", "2048", "--gradient-steps", "200"],
-        "evolve": [
-            "--preset",
-            "specialist",
-            "--search.num-generations",
-            "1",
-            "--search.population-size",
-            "4",
-            "--no-report",
-        ],  # fmt: skip
+        "evolve": ["--preset", "specialist", *one_generation, "--no-report"],
         "report": ["--steps", "500", "--factor", "1", "--num-agents", "2"],
         "evaluate": ["--episodes", "1"],
         "offline": ["--seeds", "1", "--episodes", "1", "--fit.num-updates", "100", "--ppo.total-steps", "4096"],
